@@ -1,0 +1,96 @@
+"""Graphs and plans as JSON: plain data, so that reading one never runs anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from sqwire.hw.ranges import Range
+from sqwire.hw.staircase import Steps
+
+from . import ops
+from .errors import CompileError
+from .graph import Graph, Node
+from .host import Input, Output
+
+__all__ = ["from_json", "to_json"]
+
+_OPS = (ops.Linear, ops.Staircase, ops.MaxPool, ops.SumPool, ops.Add, ops.Flatten)
+
+
+def _encode(value: Any) -> Any:
+    match value:
+        case np.ndarray():
+            return {"shape": list(value.shape), "values": value.reshape(-1).tolist()}
+        case Range():
+            return [value.lo, value.hi]
+        case Steps():
+            return {"thresholds": value.thresholds.tolist(), "levels": value.levels.tolist()}
+        case tuple():
+            return [_encode(item) for item in value]
+        case _:
+            return value
+
+
+def _decode(field: str, value: Any) -> Any:
+    if field in ("weight", "bias"):
+        return np.array(value["values"], dtype=np.int64).reshape(value["shape"])
+    if field == "steps":
+        return tuple(
+            Steps(np.array(s["thresholds"], np.int64), np.array(s["levels"], np.int64))
+            for s in value
+        )
+    return tuple(value) if isinstance(value, list) else value
+
+
+def to_json(graph: Graph) -> str:
+    """The graph as text, the same text for the same graph."""
+    document = {
+        "input": {**vars(graph.input), "range": _encode(graph.input.range)},
+        "nodes": [
+            {
+                "name": node.name,
+                "op": type(node.op).__name__,
+                "inputs": list(node.inputs),
+                **{name: _encode(value) for name, value in vars(node.op).items()},
+            }
+            for node in graph.nodes
+        ],
+        "output": vars(graph.output),
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def from_json(text: str) -> Graph:
+    """The graph that :func:`to_json` wrote.
+
+    Raises
+    ------
+    CompileError
+        If the text is not a graph.
+    """
+    try:
+        document = json.loads(text)
+        nodes = []
+        for entry in document["nodes"]:
+            fields = dict(entry)
+            name, kind, inputs = fields.pop("name"), fields.pop("op"), fields.pop("inputs")
+            op = {cls.__name__: cls for cls in _OPS}[kind]
+            decoded = {field: _decode(field, value) for field, value in fields.items()}
+            nodes.append(Node(name, op(**decoded), tuple(inputs)))  # type: ignore[arg-type]
+        source, sink = document["input"], document["output"]
+        return Graph(
+            Input(
+                source["name"], tuple(source["shape"]), source["scale"], Range(*source["range"])
+            ),
+            tuple(nodes),
+            Output(
+                sink["name"], tuple(sink["shape"]), tuple(sink["scale"]), tuple(sink["offset"])
+            ),
+        )
+    except CompileError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CompileError(f"Graph file: it is not a graph ({error}); compile again") from error

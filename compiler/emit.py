@@ -1,0 +1,46 @@
+"""The circuit as text: RTLIL from Amaranth, Verilog from Yosys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amaranth.back import rtlil
+
+from sqwire.hw.network import Network
+
+from .yosys import run_yosys
+
+__all__ = ["TOP", "emit_rtlil", "rtlil_to_verilog"]
+
+TOP = "sqwire_top"
+"""Name of the top module; see :class:`sqwire.hw.network.Network` for its ports."""
+
+
+def emit_rtlil(network: Network) -> str:
+    """RTLIL of a network with its AXI4-Stream ports; the same text for the same network."""
+    # No source attributes: they would hold paths of the machine that compiled.
+    return str(rtlil.convert(network.top(), name=TOP, emit_src=False))
+
+
+def rtlil_to_verilog(source: str, folder: Path, *, name: str = "design") -> Path:
+    """Write ``folder/name.il`` and the Verilog ``folder/name.v`` of RTLIL text; the latter's path.
+
+    Raises
+    ------
+    ToolError
+        If Yosys fails.
+    """
+    (folder / f"{name}.il").write_text(source)
+    run_yosys(
+        [
+            f"read_rtlil {name}.il",
+            "proc -nomux",
+            "memory_collect",
+            "opt_clean -purge",
+            f"write_verilog -noattr -norename {name}.v",
+        ],
+        folder,
+        f"{name}.verilog.log",
+        f"{name}.v",
+    )
+    return folder / f"{name}.v"

@@ -1,0 +1,230 @@
+"""Sparse constant dot product: weights are wires, one position a cycle."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from . import adders
+from .arrays import frozen
+from .beat import Beat
+from .ranges import Range
+
+__all__ = ["Dot"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dot:
+    """``o[r] = bias[r] + sum over l of weight[r, l] * i[l]`` for each beat.
+
+    Shapes: ``weight`` (rows, lanes), ``bias`` (rows), ``ranges`` one a lane (what each input
+    can be); in ``(beats, lanes)``, out ``(beats, rows)``. Any integers.
+
+    Each row's output range is the exact interval of its accumulator, see :attr:`row_ranges`.
+
+    Timing: one beat a cycle; ``latency_cycles`` is the depth of the adder graph, every adder
+    followed by a register (chains of unregistered adders are merged and remapped badly by
+    Yosys). The whole pipeline stops while the output is held.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    ranges: tuple[Range, ...]
+    beats: int = 1
+
+    def __post_init__(self):
+        object.__setattr__(self, "weight", frozen(self.weight))
+        object.__setattr__(self, "bias", frozen(self.bias))
+        object.__setattr__(self, "ranges", tuple(self.ranges))
+        if self.weight.ndim != 2 or min(self.weight.shape) < 1:
+            raise ValueError(f"Dot: weight must be (rows, lanes), not {self.weight.shape}")
+        rows, lanes = self.weight.shape
+        if len(self.ranges) != lanes:
+            raise ValueError(f"Dot: ranges must be one a lane ({lanes}), not {len(self.ranges)}")
+        if self.bias.shape != (rows,):
+            raise ValueError(f"Dot: bias must be one a row ({rows}), not {self.bias.shape}")
+
+    @cached_property
+    def row_ranges(self) -> tuple[Range, ...]:
+        """For each row, the smallest and the largest value its accumulator reaches."""
+        lo = np.array([r.lo for r in self.ranges], dtype=np.int64)
+        hi = np.array([r.hi for r in self.ranges], dtype=np.int64)
+        up, down = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
+        return tuple(
+            Range(low, high)
+            for low, high in zip(
+                (up @ lo + down @ hi + self.bias).tolist(),
+                (up @ hi + down @ lo + self.bias).tolist(),
+                strict=True,
+            )
+        )
+
+    @property
+    def inputs(self):
+        return (Beat(Range.span(self.ranges), len(self.ranges)),)
+
+    @property
+    def outputs(self):
+        return (Beat(Range.span(self.row_ranges), len(self.bias)),)
+
+    @property
+    def beats_in(self) -> int:
+        return self.beats
+
+    @property
+    def beats_out(self) -> int:
+        return self.beats
+
+    @cached_property
+    def graph(self) -> adders.AdderGraph:
+        """The adders. Each row with a bias has a constant input of its own, after the lanes."""
+        biased = np.flatnonzero(self.bias)
+        columns = np.zeros((len(self.bias), len(biased)), dtype=np.int64)
+        columns[biased, np.arange(len(biased))] = 1
+        constants = [Range(b, b) for b in self.bias[biased].tolist()]
+        return adders.build(np.hstack([self.weight, columns]), [*self.ranges, *constants])
+
+    @property
+    def latency_cycles(self) -> int:
+        return self.graph.depth + any(out.negate for out in self.graph.outputs)
+
+    def needs(self) -> np.ndarray:
+        return np.arange(1, self.beats + 1)
+
+    def compute(self, x):
+        x = np.asarray(x, dtype=np.int64)
+        bound = max(max(abs(r.lo), abs(r.hi)) for r in self.row_ranges)
+        largest = max(max(abs(r.lo), abs(r.hi)) for r in self.ranges)
+        if np.abs(self.weight).sum(axis=1).max() * max(largest, 1) + bound < 2**53:
+            # Exact, and far faster than an integer product: every partial sum fits a float64.
+            return (x.astype(np.float64) @ self.weight.T).astype(np.int64) + self.bias
+        return x @ self.weight.T + self.bias
+
+    def create(self) -> wiring.Component:
+        return _Component(self)
+
+
+class _Component(wiring.Component):
+    """Hardware of a :class:`Dot`.
+
+    Members
+    -------
+    i : ``In(stream)``
+        One code a lane.
+    o : ``Out(stream)``
+        One accumulator a row.
+    """
+
+    def __init__(self, spec: Dot):
+        self.spec = spec
+        super().__init__(
+            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, graph = self.spec, self.spec.graph
+        latency = spec.latency_cycles
+
+        advance = Signal()
+        m.d.comb += self.i.ready.eq(advance)
+        if latency == 0:
+            m.d.comb += [advance.eq(self.o.ready), self.o.valid.eq(self.i.valid)]
+        else:
+            m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+            valid = self.i.valid
+            for stage in range(latency):
+                held = Signal(name=f"valid_{stage + 1}")
+                with m.If(advance):
+                    m.d.sync += held.eq(valid)
+                valid = held
+            m.d.comb += self.o.valid.eq(valid)
+
+        constants = graph.ranges[len(spec.ranges) : len(graph.ranges) - len(graph.ops)]
+        values = [self._lane(lane) for lane in range(len(spec.ranges))]
+        values += [Const(r.lo, r.shape) for r in constants]
+        pipeline = _Pipeline(m, advance, values, graph.depths[: len(values)])
+
+        for number, op in enumerate(graph.ops, start=len(values)):
+            # Cycle d: the adders of depth d read what was registered one cycle before.
+            depth = graph.depths[number]
+            total = _sum(pipeline.at(op.a, depth - 1), pipeline.at(op.b, depth - 1), op)
+            pipeline.register(total, depth, graph.ranges[number].shape, f"sum_{number}")
+
+        negated = latency - graph.depth  # one more stage if any row comes out negated
+        shape = spec.outputs[0].range.shape
+        for row, out in enumerate(graph.outputs):
+            lane = self.o.payload[row]
+            if out.value is None:
+                continue
+            value = pipeline.at(out.value, graph.depth)
+            if not negated:
+                m.d.comb += lane.eq(value << out.shift)
+                continue
+            result = Signal(shape, name=f"row_{row}", reset_less=True)
+            with m.If(advance):
+                m.d.sync += result.eq((-value if out.negate else value) << out.shift)
+            m.d.comb += lane.eq(result)
+        return m
+
+    def _lane(self, lane):
+        """One input, no wider than its own range (the beat is as wide as the widest)."""
+        own = self.spec.ranges[lane]
+        if own.size == 1:
+            return Const(own.lo, own.shape)
+        code = self.i.payload[lane][: own.bits]
+        return code.as_signed() if own.lo < 0 else code
+
+
+class _Pipeline:
+    """Values by the cycle in which they are wanted; delays are made once and shared."""
+
+    def __init__(self, m, advance, values, depths):
+        self.m, self.advance = m, advance
+        self.stages = [{depth: value} for value, depth in zip(values, depths, strict=True)]
+
+    def register(self, value, depth, shape, name):
+        held = Signal(shape, name=name, reset_less=True)
+        with self.m.If(self.advance):
+            self.m.d.sync += held.eq(value)
+        self.stages.append({depth: held})
+
+    def at(self, number, depth):
+        stages = self.stages[number]
+        if isinstance(next(iter(stages.values())), Const):
+            return next(iter(stages.values()))
+        latest = max(stages)
+        while latest < depth:
+            value = stages[latest]
+            latest += 1
+            held = Signal(value.shape(), name=f"value_{number}_{latest}", reset_less=True)
+            with self.m.If(self.advance):
+                self.m.d.sync += held.eq(value)
+            stages[latest] = held
+        return stages[depth]
+
+
+def _sum(a, b, op):
+    """The adder of ``op``, no wider than where both operands overlap.
+
+    Below the shift only the other operand has bits, and they pass beside the carry chain.
+    """
+    if op.a_shift and op.subtract:
+        return (a << op.a_shift) - b
+    if op.a_shift:
+        a, b = b, a
+    low = op.a_shift or op.b_shift
+    if not low:
+        return a - b if op.subtract else a + b
+    high = (a >> low) - b if op.subtract else (a >> low) + b
+    fill = a[-1] if a.shape().signed else Const(0, 1)
+    total = Cat(*(a[at] if at < len(a) else fill for at in range(low)), high)
+    return total.as_signed() if high.shape().signed else total

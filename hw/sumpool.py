@@ -1,0 +1,212 @@
+"""Sum pooling: the sum of each channel over windows that do not overlap."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .beat import Beat
+from .ranges import Range
+
+__all__ = ["SumPool"]
+
+# From this many waiting sums on, a memory holds them instead of registers.
+_MEMORY_FROM = 4
+
+
+@dataclass(frozen=True)
+class SumPool:
+    """``o[r, c, ch] = sum over i < kh, j < kw of x[r * kh + i, c * kw + j, ch]``.
+
+    The windows stand side by side (stride = kernel). Rows and columns behind the last whole
+    window are taken and ignored. A kernel as large as the frame is global pooling. The mean's
+    division belongs to the staircase that follows.
+
+    Shapes: in ``(height * width, channels)``, out ``(out_height * out_width, channels)`` with
+    ``out_height = height // kh``, ``out_width = width // kw``. Output range: ``range * (kh * kw)``.
+
+    Timing: one input beat a cycle; an output is valid one cycle after the last position of its
+    window. No input is taken while an output waits.
+
+    Circuit: one adder a channel, and one sum for each window of a row in the making: they wait
+    in a chain that moves on by one whenever a window's row begins, so the oldest sum is always
+    the one that the window which begins wants back. No line of the frame is stored.
+
+    Raises
+    ------
+    ValueError
+        If a size is below one or the kernel is larger than the frame.
+    """
+
+    height: int
+    width: int
+    channels: int
+    range: Range
+    kernel: tuple[int, int]
+
+    def __post_init__(self):
+        for what in ("height", "width", "channels"):
+            if getattr(self, what) < 1:
+                raise ValueError(f"SumPool: {what} must be at least 1, not {getattr(self, what)}")
+        if not (1 <= self.kernel[0] <= self.height and 1 <= self.kernel[1] <= self.width):
+            raise ValueError(
+                f"SumPool: kernel must be from (1, 1) to the frame "
+                f"({self.height}, {self.width}), not {self.kernel}"
+            )
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the output."""
+        return self.height // self.kernel[0]
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the output."""
+        return self.width // self.kernel[1]
+
+    @property
+    def inputs(self):
+        return (Beat(self.range, self.channels),)
+
+    @property
+    def outputs(self):
+        return (Beat(self.range * (self.kernel[0] * self.kernel[1]), self.channels),)
+
+    @property
+    def beats_in(self) -> int:
+        return self.height * self.width
+
+    @property
+    def beats_out(self) -> int:
+        return self.out_height * self.out_width
+
+    latency_cycles = 1
+
+    def needs(self) -> np.ndarray:
+        kh, kw = self.kernel
+        last_row = np.arange(self.out_height)[:, None] * kh + kh - 1
+        last_column = np.arange(self.out_width)[None, :] * kw + kw - 1
+        return (last_row * self.width + last_column + 1).reshape(-1)
+
+    def compute(self, x):
+        kh, kw = self.kernel
+        x = np.asarray(x, dtype=np.int64).reshape(-1, self.height, self.width, self.channels)
+        x = x[:, : self.out_height * kh, : self.out_width * kw]
+        x = x.reshape(len(x), self.out_height, kh, self.out_width, kw, self.channels)
+        return x.sum(axis=(2, 4)).reshape(len(x), self.beats_out, self.channels)
+
+    def create(self) -> wiring.Component:
+        return _Component(self)
+
+
+class _Component(wiring.Component):
+    """Hardware of a :class:`SumPool`.
+
+    Members
+    -------
+    i : ``In(stream)``
+        Positions in raster order, all channels of one position a beat.
+    o : ``Out(stream)``
+        Sums in raster order of the output.
+    """
+
+    def __init__(self, spec: SumPool):
+        self.spec = spec
+        super().__init__(
+            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec = self.spec
+        output = spec.outputs[0]
+        advance, take, inside, begins = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(advance),
+            take.eq(advance & self.i.valid),
+        ]
+        column = self._position(m, take, "column", spec.width, spec.kernel[1])
+        row = self._position(m, take & column.end, "row", spec.height, spec.kernel[0])
+        m.d.comb += [
+            inside.eq(row.inside & column.inside),
+            begins.eq(take & inside & column.first),
+        ]
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(self.i.valid & inside & row.last & column.last)
+
+        # The newest sum is also the output: it stands still while the output waits.
+        newest = Signal(output.layout, reset_less=True)
+        oldest = Signal(output.layout)
+        m.d.comb += [
+            oldest.as_value().eq(self._delay(m, begins, newest.as_value(), spec.out_width - 1)),
+            self.o.payload.eq(newest),
+        ]
+        for channel in range(spec.channels):
+            so_far = Signal(output.range.shape, name=f"so_far_{channel}")
+            with m.If(~column.first):
+                m.d.comb += so_far.eq(newest[channel])
+            with m.Elif(~row.first):
+                m.d.comb += so_far.eq(oldest[channel])
+            with m.If(take & inside):
+                m.d.sync += newest[channel].eq(so_far + self.i.payload[channel])
+        return m
+
+    @staticmethod
+    def _position(m, step, name, size, kernel):
+        """Count ``size`` rows (columns) as windows and places in a window."""
+        window = Signal(range((size - 1) // kernel + 1), name=f"{name}_window")
+        place = Signal(range(kernel), name=f"{name}_place")
+        last, end = Signal(name=f"{name}_last"), Signal(name=f"{name}_end")
+        m.d.comb += [
+            last.eq(place == kernel - 1),
+            end.eq((window == (size - 1) // kernel) & (place == (size - 1) % kernel)),
+        ]
+        with m.If(step):
+            m.d.sync += place.eq(Mux(last | end, 0, place + 1))
+            with m.If(last | end):
+                m.d.sync += window.eq(Mux(end, 0, window + 1))
+        inside = window < size // kernel if size % kernel else Const(1)
+        return _Position(first=place == 0, last=last, inside=inside, end=end)
+
+    @staticmethod
+    def _delay(m, step, value, length):
+        """``value`` as it was ``length`` steps ago."""
+        if length < _MEMORY_FROM:
+            for place in range(length):
+                held = Signal(len(value), name=f"waiting_{place}", reset_less=True)
+                with m.If(step):
+                    m.d.sync += held.eq(value)
+                value = held
+            return value
+        m.submodules.waiting = waiting = Memory(shape=len(value), depth=length, init=[])
+        write_port, read_port = waiting.write_port(), waiting.read_port()
+        # The reader is one word ahead of the writer, so they never meet on one address.
+        write, read = Signal(range(length)), Signal(range(length), init=1)
+        m.d.comb += [
+            write_port.addr.eq(write),
+            write_port.data.eq(value),
+            write_port.en.eq(step),
+            read_port.addr.eq(read),
+            read_port.en.eq(step),
+        ]
+        with m.If(step):
+            m.d.sync += [write.eq(read), read.eq(Mux(read == length - 1, 0, read + 1))]
+        return read_port.data
+
+
+@dataclass(frozen=True)
+class _Position:
+    """What the control wants to know about the row (column) of the next beat."""
+
+    first: Value
+    """It is the first of its window."""
+    last: Value
+    """It is the last of its window."""
+    inside: Value
+    """It belongs to a whole window."""
+    end: Value
+    """It is the last of the frame (row)."""

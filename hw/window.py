@@ -1,0 +1,369 @@
+"""Sliding window: a raster of positions in, the neighbourhood of each output position out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .beat import Beat
+from .ranges import Range
+
+__all__ = ["Window"]
+
+# A gap between two taps shorter than this is a shift register, a longer one a memory:
+# a LUT-RAM cell costs two LUT sites for four bits, flip-flops beside unused LUTs cost none.
+_MEMORY_FROM = 4
+
+
+@dataclass(frozen=True)
+class Window:
+    """All codes that a kernel covers, one output position a transfer.
+
+    ``o[r, c, (i, j, ch)] = x[r*sh - top + i*dh, c*sw - left + j*dw, ch]``, and ``pad_code``
+    where that lies outside the frame. Lanes of the output: tap row, tap column, channel innermost.
+
+    Shapes: in ``(height * width, channels)``, out ``(out_height * out_width, taps * channels)``.
+
+    Timing: one input beat a cycle, also across frames; padding costs no cycle while the next frame
+    follows, and otherwise the last outputs drain by themselves. An output is valid one cycle
+    after the beat that completes it.
+
+    Source: the frame is one line of ``height * width`` positions in which every tap has a
+    fixed delay, so one chain of registers and memories serves all rows; taps that fall over an
+    edge are masked by the position of the window.
+
+    Raises
+    ------
+    ValueError
+        If a size, stride or dilation is below one, a padding is negative, the kernel does not
+        fit into the padded frame, or the padding makes more output rows (columns) than the input
+        has positions for.
+    """
+
+    height: int
+    width: int
+    channels: int
+    range: Range
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Top, left, bottom, right, in positions."""
+    dilation: tuple[int, int] = (1, 1)
+    pad_code: int = 0
+
+    def __post_init__(self):
+        for what in ("height", "width", "channels"):
+            if getattr(self, what) < 1:
+                raise ValueError(f"Window: {what} must be at least 1, not {getattr(self, what)}")
+        for what in ("kernel", "stride", "dilation"):
+            if min(getattr(self, what)) < 1:
+                raise ValueError(f"Window: {what} must be at least 1, not {getattr(self, what)}")
+        if min(self.padding) < 0:
+            raise ValueError(f"Window: padding must not be negative, not {self.padding}")
+        for axis, size in enumerate((self.height, self.width)):
+            reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1
+            padded = size + self.padding[axis] + self.padding[axis + 2]
+            name = ("height", "width")[axis]
+            if reach > padded:
+                raise ValueError(
+                    f"Window: the kernel reaches over {reach} positions but the padded {name} "
+                    f"is {padded}; pad more or use a smaller kernel"
+                )
+            if (padded - reach) // self.stride[axis] * self.stride[axis] >= size:
+                raise ValueError(
+                    f"Window: padding {self.padding} makes more outputs than the {name} "
+                    f"({size}) has positions; pad less than the kernel reaches"
+                )
+
+    @property
+    def taps(self) -> int:
+        """Positions the kernel covers."""
+        return self.kernel[0] * self.kernel[1]
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the output."""
+        return self._out_size(0)
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the output."""
+        return self._out_size(1)
+
+    def _out_size(self, axis):
+        reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        size = (self.height, self.width)[axis] + self.padding[axis] + self.padding[axis + 2]
+        return (size - reach) // self.stride[axis] + 1
+
+    @property
+    def out_range(self) -> Range:
+        """Range of the output: that of the input, and ``pad_code`` where there is padding."""
+        if any(self.padding):
+            return Range.span([self.range, Range(self.pad_code, self.pad_code)])
+        return self.range
+
+    @property
+    def inputs(self):
+        return (Beat(self.range, self.channels),)
+
+    @property
+    def outputs(self):
+        return (Beat(self.out_range, self.taps * self.channels),)
+
+    @property
+    def beats_in(self) -> int:
+        return self.height * self.width
+
+    @property
+    def beats_out(self) -> int:
+        return self.out_height * self.out_width
+
+    latency_cycles = 1
+
+    @property
+    def offsets(self) -> dict[tuple[int, int], int]:
+        """For each tap that can lie inside the frame, its distance from the anchor.
+
+        The anchor of output ``(r, c)`` is position ``(r*sh, c*sw)``, which is always inside;
+        the distance is in raster order, positive for positions that come later.
+        """
+        rows = [i for i in range(self.kernel[0]) if self._ever_inside(0, i)]
+        columns = [j for j in range(self.kernel[1]) if self._ever_inside(1, j)]
+        return {
+            (i, j): self._shift(0, i) * self.width + self._shift(1, j)
+            for i in rows
+            for j in columns
+        }
+
+    def _shift(self, axis, tap):
+        return tap * self.dilation[axis] - self.padding[axis]
+
+    def _ever_inside(self, axis, tap):
+        size = (self.height, self.width)[axis]
+        first = self._shift(axis, tap)
+        return any(
+            0 <= at < size
+            for at in range(
+                first, first + self._out_size(axis) * self.stride[axis], self.stride[axis]
+            )
+        )
+
+    @property
+    def lookahead(self) -> int:
+        """Input beats after the anchor's own that must have come before an output is complete."""
+        return max(0, *self.offsets.values()) if self.offsets else 0
+
+    def needs(self) -> np.ndarray:
+        return np.minimum(self._ends(), self.beats_in)
+
+    def _ends(self):
+        """Shifts of the chain in a frame until each output is complete."""
+        rows = np.arange(self.out_height)[:, None] * self.stride[0] * self.width
+        columns = np.arange(self.out_width)[None, :] * self.stride[1]
+        return (rows + columns).reshape(-1) + self.lookahead + 1
+
+    def drain_cycles(self) -> np.ndarray:
+        """Cycles by which each output comes later when no frame follows: the tail drains."""
+        return np.maximum(self._ends() - self.beats_in, 0)
+
+    def compute(self, x):
+        x = np.asarray(x, dtype=np.int64).reshape(-1, self.height, self.width, self.channels)
+        top, left, bottom, right = self.padding
+        x = np.pad(
+            x,
+            ((0, 0), (top, bottom), (left, right), (0, 0)),
+            constant_values=self.pad_code,
+        )
+        (dh, dw), (sh, sw) = self.dilation, self.stride
+        rows, columns = self.out_height, self.out_width
+        taps = [
+            x[:, i * dh :, j * dw :][:, : (rows - 1) * sh + 1 : sh, : (columns - 1) * sw + 1 : sw]
+            for i in range(self.kernel[0])
+            for j in range(self.kernel[1])
+        ]
+        return np.stack(taps, axis=3).reshape(len(x), rows * columns, self.taps * self.channels)
+
+    def create(self) -> wiring.Component:
+        return _Component(self)
+
+
+class _Component(wiring.Component):
+    """Hardware of a :class:`Window`.
+
+    Members
+    -------
+    i : ``In(stream)``
+        Positions in raster order, all channels of one position a beat.
+    o : ``Out(stream)``
+        Windows in raster order of the output.
+    """
+
+    def __init__(self, spec: Window):
+        self.spec = spec
+        super().__init__(
+            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec = self.spec
+        lookahead = spec.lookahead
+
+        # One shift of the chain takes a beat, or nothing while the tail of the last frame drains:
+        # a gap between two frames is harmless, since no tap of one frame may look into another.
+        first = Signal(init=1)  # the next beat starts a frame
+        waiting = Signal()  # a frame has begun and its first position is before the anchor
+        active = Signal()  # the next shift brings a position of the frame to the anchor
+        free = Signal()
+        advance = Signal()
+        real = Signal()
+        m.d.comb += [
+            free.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(free),
+            real.eq(self.i.valid & free),
+            advance.eq(real | (first & ~self.i.valid & (waiting | active) & free)),
+        ]
+
+        with m.If(real):
+            self._count(m, spec.beats_in, first)
+
+        starting = Signal()
+        if lookahead == 0:
+            m.d.comb += starting.eq(real & first)
+        else:
+            wait = Signal(range(lookahead))
+            m.d.comb += starting.eq(waiting & (wait == 0))
+            with m.If(advance):
+                with m.If(starting):
+                    m.d.sync += waiting.eq(0)
+                with m.Else():
+                    m.d.sync += wait.eq(wait - 1)
+                with m.If(real & first):
+                    m.d.sync += [waiting.eq(1), wait.eq(lookahead - 1)]
+
+        row, column, emit, last = self._position(m, advance & (starting | active))
+        with m.If(free):
+            m.d.sync += self.o.valid.eq(advance & (starting | active) & emit)
+        with m.If(advance & (starting | active)):
+            m.d.sync += active.eq(~last)
+
+        rows_inside = self._inside(m, advance, 0, row)
+        columns_inside = self._inside(m, advance, 1, column)
+        offsets = spec.offsets
+        slots = self._chain(
+            m, advance, {lookahead - offset for offset in offsets.values()}
+        )
+
+        bits = spec.range.bits
+        pad = Const(spec.pad_code, spec.out_range.shape)
+        lanes = []
+        for i in range(spec.kernel[0]):
+            for j in range(spec.kernel[1]):
+                for channel in range(spec.channels):
+                    if (i, j) not in offsets:
+                        lanes.append(pad)
+                        continue
+                    slot = slots[lookahead - offsets[i, j]]
+                    code = slot[channel * bits : (channel + 1) * bits]
+                    if spec.range.lo < 0:
+                        code = code.as_signed()
+                    lane = Signal(spec.out_range.shape, name=f"tap_{i}_{j}_{channel}")
+                    inside = rows_inside[i] & columns_inside[j]
+                    m.d.comb += lane.eq(Mux(inside, code, pad))
+                    lanes.append(lane)
+        m.d.comb += self.o.payload.as_value().eq(Cat(lanes))
+        return m
+
+    @staticmethod
+    def _count(m, length, first):
+        """Keep ``first`` high while the next of ``length`` beats starts a frame."""
+        if length == 1:
+            return
+        count = Signal(range(length))
+        m.d.sync += [
+            count.eq(Mux(count == length - 1, 0, count + 1)),
+            first.eq(count == length - 1),
+        ]
+
+    def _position(self, m, step):
+        """Row and column of the next anchor, whether it is an output, whether it is the last."""
+        spec = self.spec
+        row, column = Signal(range(spec.height)), Signal(range(spec.width))
+        last_column, last_row = column == spec.width - 1, row == spec.height - 1
+        on_grid = []
+        for axis, (index, end, when) in enumerate(
+            ((row, last_row, step & last_column), (column, last_column, step))
+        ):
+            stride, outputs = spec.stride[axis], spec._out_size(axis)
+            phase = Signal(range(stride), name=f"phase_{axis}")
+            with m.If(when):
+                m.d.sync += index.eq(Mux(end, 0, index + 1))
+                if stride > 1:
+                    m.d.sync += phase.eq(Mux(end | (phase == stride - 1), 0, phase + 1))
+            grid = phase == 0 if stride > 1 else Const(1)
+            # Positions behind the last output happen where the padding is less than the kernel.
+            on_grid.append(grid & (index <= (outputs - 1) * stride))
+        return row, column, on_grid[0] & on_grid[1], last_row & last_column
+
+    def _inside(self, m, advance, axis, index):
+        """For each tap row (column), a register: does it lie inside the frame."""
+        spec = self.spec
+        size = (spec.height, spec.width)[axis]
+        inside = []
+        for tap in range(spec.kernel[axis]):
+            shift = spec._shift(axis, tap)
+            lowest, highest = max(0, -shift), size - 1 - max(0, shift)
+            if lowest == 0 and (spec._out_size(axis) - 1) * spec.stride[axis] <= highest:
+                inside.append(Const(1))
+                continue
+            bit = Signal(name=f"inside_{axis}_{tap}", reset_less=True)
+            with m.If(advance):
+                m.d.sync += bit.eq((index >= lowest) & (index <= highest))
+            inside.append(bit)
+        return inside
+
+    def _chain(self, m, advance, delays):
+        """The input after each of ``delays`` shifts; delay 0 is the beat that came last."""
+        slots = {}
+        value, at = self.i.payload.as_value(), -1
+        pointers = {}
+        for delay in sorted(delays):
+            gap = delay - at
+            if gap >= _MEMORY_FROM:
+                value = self._memory(m, advance, value, gap, pointers)
+            else:
+                for step in range(gap):
+                    held = Signal(len(value), name=f"slot_{at + 1 + step}", reset_less=True)
+                    with m.If(advance):
+                        m.d.sync += held.eq(value)
+                    value = held
+            slots[delay], at = value, delay
+        return slots
+
+    @staticmethod
+    def _memory(m, advance, value, length, pointers):
+        """``value`` as it was ``length`` shifts ago."""
+        if length not in pointers:
+            write, read = Signal(range(length)), Signal(range(length), init=1)
+            with m.If(advance):
+                m.d.sync += [
+                    write.eq(read),
+                    read.eq(Mux(read == length - 1, 0, read + 1)),
+                ]
+            pointers[length] = write, read
+        write, read = pointers[length]
+        line = Memory(shape=len(value), depth=length, init=[])
+        m.submodules += line
+        write_port, read_port = line.write_port(), line.read_port()
+        # The reader is one word ahead of the writer, so they never meet on one address.
+        m.d.comb += [
+            write_port.addr.eq(write),
+            write_port.data.eq(value),
+            write_port.en.eq(advance),
+            read_port.addr.eq(read),
+            read_port.en.eq(advance),
+        ]
+        return read_port.data
