@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -157,7 +156,7 @@ def _whole(out: Path) -> Iterator[Path]:
         raise BuildError(f"Build {out}: it cannot be written ({error.strerror})") from error
     try:
         yield folder
-        os.chmod(folder, 0o755)
+        folder.chmod(0o755)
         if out.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
             out.replace(old / out.name)

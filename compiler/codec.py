@@ -79,16 +79,12 @@ def from_json(text: str) -> Graph:
             name, kind, inputs = fields.pop("name"), fields.pop("op"), fields.pop("inputs")
             op = {cls.__name__: cls for cls in _OPS}[kind]
             decoded = {field: _decode(field, value) for field, value in fields.items()}
-            nodes.append(Node(name, op(**decoded), tuple(inputs)))  # type: ignore[arg-type]
+            nodes.append(Node(name, op(**decoded), tuple(inputs)))
         source, sink = document["input"], document["output"]
         return Graph(
-            Input(
-                source["name"], tuple(source["shape"]), source["scale"], Range(*source["range"])
-            ),
+            Input(source["name"], tuple(source["shape"]), source["scale"], Range(*source["range"])),
             tuple(nodes),
-            Output(
-                sink["name"], tuple(sink["shape"]), tuple(sink["scale"]), tuple(sink["offset"])
-            ),
+            Output(sink["name"], tuple(sink["shape"]), tuple(sink["scale"]), tuple(sink["offset"])),
         )
     except CompileError:
         raise

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .errors import CompileError
 from .host import Input, Output
-from .ops import Op, Tensor
+from .ops import Chain, Op, Tensor
 
 __all__ = ["INPUT", "Graph", "Node"]
 
@@ -73,7 +73,7 @@ class Graph:
 
     def verify(self) -> None:
         """Check that names are unique, inputs exist, shapes fit and nothing is left unused."""
-        seen, used = {INPUT}, set()
+        seen, used = {INPUT}, set[str]()
         for node in self.nodes:
             if node.name in seen or not node.name:
                 raise CompileError(f'Graph: node names must be unique, not "{node.name}" twice')
@@ -92,13 +92,13 @@ class Graph:
             raise CompileError(f"Graph: every node must be used, not {', '.join(unused)} unused")
         self.output.check(self.tensors[self.nodes[-1].name])
 
-    def lowered(self) -> Iterator[tuple[Node, tuple[tuple[str, object], ...]]]:
+    def lowered(self) -> Iterator[tuple[Node, Chain]]:
         """Each node with its chain of hardware operators."""
         for node in self.nodes:
             yield node, node.op.lower(*(self.tensors[name] for name in node.inputs))
 
     @cached_property
-    def _chains(self) -> tuple[tuple[Node, tuple[tuple[str, object], ...]], ...]:
+    def _chains(self) -> tuple[tuple[Node, Chain], ...]:
         return tuple(self.lowered())
 
     def trace(self, codes: Int) -> dict[str, Int]:
@@ -114,9 +114,9 @@ class Graph:
         for node, chain in self._chains:
             beats = [values[name].reshape(len(codes), -1, values[name].shape[-1])
                      for name in node.inputs]  # fmt: skip
-            result = chain[0][1].compute(*beats)  # type: ignore[attr-defined]
+            result = chain[0][1].compute(*beats)
             for _, spec in chain[1:]:
-                result = spec.compute(result)  # type: ignore[attr-defined]
+                result = spec.compute(result)
             values[node.name] = result.reshape(len(codes), *self.tensors[node.name].shape)
         del values[INPUT]
         return values

@@ -55,17 +55,13 @@ def _shrink(graph: Graph, node: Node) -> Graph:
     kept = np.flatnonzero(used)
     steps: tuple[Steps, ...] = tuple(node.op.steps[k] for k in kept)
     new: dict[str, ops.Op] = {
-        source.name: replace(
-            source.op, weight=source.op.weight[kept], bias=source.op.bias[kept]
-        ),
+        source.name: replace(source.op, weight=source.op.weight[kept], bias=source.op.bias[kept]),
         node.name: ops.Staircase(steps),
     }
     for reader in readers:
         assert isinstance(reader.op, ops.Linear)
         new[reader.name] = replace(reader.op, weight=reader.op.weight[..., kept])
-    return replace(
-        graph, nodes=tuple(replace(n, op=new.get(n.name, n.op)) for n in graph.nodes)
-    )
+    return replace(graph, nodes=tuple(replace(n, op=new.get(n.name, n.op)) for n in graph.nodes))
 
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (remove_dead_channels,)

@@ -129,7 +129,7 @@ def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -
 class _Planner:
     def __init__(self, graph: Graph, depths: dict[tuple[str, int], int]):
         self.graph, self.depths = graph, depths
-        self.chains = dict((node.name, chain) for node, chain in graph.lowered())
+        self.chains = {node.name: chain for node, chain in graph.lowered()}
         self.stages: list[Stage] = []
         self.joins: list[Join] = []
         self.layers: list[Layer] = []
@@ -154,7 +154,7 @@ class _Planner:
             tuple(self.layers),
             tuple(self.joins),
             max(s.spec.beats_in for s in self.stages),
-            int(_times(network)[-1]) + 1,
+            int(network.output_cycles()[-1]) + 1,
         )
 
     def _stage(self, name: str, spec: Any, *sources: Source) -> Source:
@@ -198,9 +198,7 @@ class _Planner:
         fork = self._stage(f"{name or 'input'}.fork", Fork(beat, ways, beats), source)
         self.copies[name] = [Source(fork.stage, way) for way in range(ways)]
 
-    def _balance(
-        self, node: str, inputs: tuple[str, ...], sources: list[Source]
-    ) -> list[Source]:
+    def _balance(self, node: str, inputs: tuple[str, ...], sources: list[Source]) -> list[Source]:
         """Put a queue on the input of a join whose branch is ahead of the other."""
         fork = self._common(inputs)
         needs = [self._needs(fork, name) for name in inputs]
@@ -251,20 +249,3 @@ class _Planner:
             return 0
         own = next(layer for layer in self.layers if layer.name == name).latency_cycles
         return own + max(self._cycles(fork, i) for i in self.graph[name].inputs)
-
-
-def _times(network: Network) -> Int:
-    """Cycle in which each output beat of a single frame is transferred; the first input is 0."""
-    times: dict[Source, Int] = {Source(None): np.arange(network.beats_in)}
-    for stage in network.stages:
-        spec = stage.spec
-        arrivals = np.maximum.reduce([times[s] for s in stage.sources])
-        ready = arrivals[spec.needs() - 1] + spec.latency_cycles
-        if hasattr(spec, "drain_cycles"):
-            ready = ready + spec.drain_cycles()
-        # One beat a cycle: none leaves before the one in front of it.
-        index = np.arange(len(ready))
-        out = np.maximum.accumulate(ready - index) + index
-        for port in range(len(spec.outputs)):
-            times[Source(stage.name, port)] = out
-    return times[network.last]

@@ -20,7 +20,7 @@ def run_tool(
     """Run ``function(arguments)`` of a YoWASP package in a child process, in ``folder``.
 
     YoWASP tools see their working folder only, so all names in ``arguments`` are relative to it.
-    What the tool prints goes to the file ``log``, and the file ``product`` must be there at the end.
+    What the tool prints goes to the file ``log``; the file ``product`` must be there at the end.
 
     Raises
     ------

@@ -56,7 +56,7 @@ class AdderGraph:
         return max((self.depths[o.value] for o in self.outputs if o.value is not None), default=0)
 
     def compute(self, x):
-        """Outputs of shape ``(n, rows)`` for inputs of shape ``(n, inputs)``, through the adders."""
+        """Outputs ``(n, rows)`` for inputs ``(n, inputs)``, by way of every adder."""
         values = list(np.asarray(x, dtype=np.int64).T)
         for op in self.ops:
             right = values[op.b] << op.b_shift
@@ -114,6 +114,8 @@ class _Builder:
 
     def __init__(self, ranges):
         self.ranges, self.depths, self.ops = ranges, [0] * len(ranges), []
+        # What each value is of the inputs, {input: factor}: its exact range follows from this.
+        self.forms = [{k: 1} for k in range(len(ranges))]
 
     def add(self, left, right):
         """A new adder for the sum of two terms; the term that holds it."""
@@ -122,11 +124,13 @@ class _Builder:
         (a, a_shift, sign), (b, b_shift, other) = left, right
         low = min(a_shift, b_shift)
         op = Op(a, a_shift - low, b, b_shift - low, subtract=sign != other)
+        form = {k: factor << op.a_shift for k, factor in self.forms[a].items()}
+        for k, factor in self.forms[b].items():
+            form[k] = form.get(k, 0) + (-factor if op.subtract else factor) * (1 << op.b_shift)
+        scaled = [self.ranges[k] * factor for k, factor in form.items()]
         self.ops.append(op)
-        self.ranges.append(
-            self.ranges[a] * (1 << op.a_shift)
-            + self.ranges[b] * ((-1 if op.subtract else 1) << op.b_shift)
-        )
+        self.forms.append(form)
+        self.ranges.append(Range(sum(r.lo for r in scaled), sum(r.hi for r in scaled)))
         self.depths.append(max(self.depths[a], self.depths[b]) + 1)
         return len(self.ranges) - 1, low, sign
 

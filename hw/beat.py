@@ -66,7 +66,4 @@ class Beat:
         """The integers that the payload ``word`` carries; the inverse of :meth:`pack`."""
         bits, mask = self.range.bits, (1 << self.range.bits) - 1
         sign = 1 << (bits - 1) if self.range.lo < 0 else 0
-        return [
-            (((word >> (lane * bits)) & mask) ^ sign) - sign
-            for lane in range(self.lanes)
-        ]
+        return [(((word >> (lane * bits)) & mask) ^ sign) - sign for lane in range(self.lanes)]

@@ -85,9 +85,7 @@ class _Component(wiring.Component):
 
     def __init__(self, spec: MaxPool):
         self.spec = spec
-        super().__init__(
-            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
-        )
+        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
 
     def elaborate(self, platform):
         m = Module()

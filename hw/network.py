@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -112,6 +113,41 @@ class Network:
         """Byte layout of ``m_axis``."""
         return axis.Port(self.output, self.beats_out)
 
+    @property
+    def inputs(self):
+        return (self.input,)
+
+    @property
+    def outputs(self):
+        return (self.output,)
+
+    def needs(self) -> np.ndarray:
+        needs = {Source(None): np.arange(1, self.beats_in + 1)}
+        for stage in self.stages:
+            needed = np.maximum.reduce([needs[s] for s in stage.sources])[stage.spec.needs() - 1]
+            for port in range(len(stage.spec.outputs)):
+                needs[Source(stage.name, port)] = needed
+        return needs[self.last]
+
+    def output_cycles(self) -> np.ndarray:
+        """Cycle in which each output beat of a single frame is transferred, without stalls.
+
+        The first input beat is transferred in cycle 0, and one in every cycle after.
+        """
+        cycles = {Source(None): np.arange(self.beats_in)}
+        for stage in self.stages:
+            spec = stage.spec
+            arrivals = np.maximum.reduce([cycles[s] for s in stage.sources])
+            ready = arrivals[spec.needs() - 1] + spec.latency_cycles
+            if hasattr(spec, "drain_cycles"):
+                ready = ready + spec.drain_cycles()
+            # One beat a cycle: none leaves before the one in front of it.
+            index = np.arange(len(ready))
+            ready = np.maximum.accumulate(ready - index) + index
+            for port in range(len(spec.outputs)):
+                cycles[Source(stage.name, port)] = ready
+        return cycles[self.last]
+
     def trace(self, x):
         """What every stage puts out for input ``x`` (frames, beats, lanes), by source."""
         values = {Source(None): x}
@@ -143,9 +179,7 @@ class _Component(wiring.Component):
 
     def __init__(self, network: Network):
         self.network = network
-        super().__init__(
-            {"i": In(network.input.signature), "o": Out(network.output.signature)}
-        )
+        super().__init__({"i": In(network.input.signature), "o": Out(network.output.signature)})
 
     def elaborate(self, platform):
         m = Module()

@@ -115,9 +115,7 @@ class _Component(wiring.Component):
 
     def __init__(self, spec: SumPool):
         self.spec = spec
-        super().__init__(
-            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
-        )
+        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
 
     def elaborate(self, platform):
         m = Module()
@@ -160,17 +158,19 @@ class _Component(wiring.Component):
         """Count ``size`` rows (columns) as windows and places in a window."""
         window = Signal(range((size - 1) // kernel + 1), name=f"{name}_window")
         place = Signal(range(kernel), name=f"{name}_place")
+        # place == 0, in a register: it selects at every bit of the sums.
+        first = Signal(init=1, name=f"{name}_first")
         last, end = Signal(name=f"{name}_last"), Signal(name=f"{name}_end")
         m.d.comb += [
             last.eq(place == kernel - 1),
             end.eq((window == (size - 1) // kernel) & (place == (size - 1) % kernel)),
         ]
         with m.If(step):
-            m.d.sync += place.eq(Mux(last | end, 0, place + 1))
+            m.d.sync += [place.eq(Mux(last | end, 0, place + 1)), first.eq(last | end)]
             with m.If(last | end):
                 m.d.sync += window.eq(Mux(end, 0, window + 1))
         inside = window < size // kernel if size % kernel else Const(1)
-        return _Position(first=place == 0, last=last, inside=inside, end=end)
+        return _Position(first=first, last=last, inside=inside, end=end)
 
     @staticmethod
     def _delay(m, step, value, length):

@@ -94,9 +94,7 @@ class _Pack(wiring.Component):
 
     def __init__(self, spec: Pack):
         self.spec = spec
-        super().__init__(
-            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
-        )
+        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
 
     def elaborate(self, platform):
         m = Module()
@@ -191,23 +189,25 @@ class _Unpack(wiring.Component):
 
     def __init__(self, spec: Unpack):
         self.spec = spec
-        super().__init__(
-            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
-        )
+        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
 
     def elaborate(self, platform):
         m = Module()
         beat, factor = self.spec.beat, self.spec.factor
-        last = Signal()
-        sent = Signal(range(factor))  # beats of the group that have left
+        advance = Signal()
+        left = Signal(range(factor))  # beats of the group behind the one at the output
+        more = Signal()  # left != 0, in a register: it selects at every bit
         held = Signal(beat.bits * factor, reset_less=True)
         m.d.comb += [
-            last.eq(sent == factor - 1),
-            self.i.ready.eq(~self.o.valid | (self.o.ready & last)),
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(advance & ~more),
             self.o.payload.as_value().eq(held[: beat.bits]),
         ]
-        with m.If(self.i.ready):
-            m.d.sync += [self.o.valid.eq(self.i.valid), held.eq(self.i.payload), sent.eq(0)]
-        with m.Elif(self.o.ready):
-            m.d.sync += [held.eq(held >> beat.bits), sent.eq(sent + 1)]
+        with m.If(advance):
+            with m.If(more):
+                m.d.sync += [held.eq(held >> beat.bits), left.eq(left - 1), more.eq(left != 1)]
+            with m.Else():
+                m.d.sync += [held.eq(self.i.payload), self.o.valid.eq(self.i.valid)]
+                if factor > 1:
+                    m.d.sync += [left.eq(factor - 1), more.eq(self.i.valid)]
         return m

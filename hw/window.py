@@ -203,9 +203,7 @@ class _Component(wiring.Component):
 
     def __init__(self, spec: Window):
         self.spec = spec
-        super().__init__(
-            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
-        )
+        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
 
     def elaborate(self, platform):
         m = Module()
@@ -253,9 +251,7 @@ class _Component(wiring.Component):
         rows_inside = self._inside(m, advance, 0, row)
         columns_inside = self._inside(m, advance, 1, column)
         offsets = spec.offsets
-        slots = self._chain(
-            m, advance, {lookahead - offset for offset in offsets.values()}
-        )
+        slots = self._chain(m, advance, {lookahead - offset for offset in offsets.values()})
 
         bits = spec.range.bits
         pad = Const(spec.pad_code, spec.out_range.shape)

@@ -7,6 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from sqwire.compiler.build import Build, compile_model
+
 OPS = "qonnx.custom_op.general"
 
 
@@ -72,9 +74,7 @@ class QonnxBuilder:
 
     def model(self, shape: tuple[int, ...]) -> bytes:
         output = helper.make_tensor_value_info(self.last, TensorProto.FLOAT, [1, *shape])
-        graph = helper.make_graph(
-            self.nodes, "network", [self.input], [output], self.initializers
-        )
+        graph = helper.make_graph(self.nodes, "network", [self.input], [output], self.initializers)
         opsets = [helper.make_opsetid("", 13), helper.make_opsetid(OPS, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
         onnx.checker.check_model(model)
@@ -105,6 +105,12 @@ def residual_network(seed: int = 0, *, size: int = 6, channels: int = 4) -> byte
 def residual_model() -> Callable[..., bytes]:
     """:func:`residual_network`."""
     return residual_network
+
+
+@pytest.fixture(scope="session")
+def residual_build(tmp_path_factory) -> Build:
+    """The compiled :func:`residual_network`; read it, do not change it."""
+    return compile_model(residual_network(0), tmp_path_factory.mktemp("build") / "residual")
 
 
 @pytest.fixture

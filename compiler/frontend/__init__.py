@@ -33,9 +33,7 @@ def import_qonnx(source: Path | bytes) -> Graph:
     """
     model = load(source)
     graph = model.graph
-    values: dict[str, Value] = {
-        tensor.name: _array(tensor) for tensor in graph.initializer
-    }
+    values: dict[str, Value] = {tensor.name: _array(tensor) for tensor in graph.initializer}
     inputs = [i for i in graph.input if i.name not in values]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise CompileError(
@@ -79,9 +77,7 @@ def _shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(dims[1:])
 
 
-def _convert(
-    context: Context, name: str, node: onnx.NodeProto, values: dict[str, Value]
-) -> Value:
+def _convert(context: Context, name: str, node: onnx.NodeProto, values: dict[str, Value]) -> Value:
     handler = HANDLERS.get(node.op_type)
     if handler is None:
         known = ", ".join(sorted(HANDLERS))

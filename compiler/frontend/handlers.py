@@ -164,9 +164,7 @@ def _quant(call: Call) -> Value:
     return Real(node, (Affine(scale, (Fraction(0),) * len(scale)),), real.order)
 
 
-def _quant_constant(
-    x: Array, scales: Array, scale: tuple[Fraction, ...], domain: Range
-) -> Weight:
+def _quant_constant(x: Array, scales: Array, scale: tuple[Fraction, ...], domain: Range) -> Weight:
     exact(x)
     if len(scale) == 1:
         return Weight(quantize(x, scale[0], domain), scale)

@@ -8,7 +8,7 @@ the chain, the whole function is evaluated on every reachable code and becomes a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
@@ -158,7 +158,11 @@ def steps(
     return Steps.tabulate(domain.lo, codes.astype(np.int64))
 
 
-def _round(value, magnitude, precisely):  # type: ignore[no-untyped-def]
+def _round(
+    value: NDArray[np.float64],
+    magnitude: NDArray[np.float64],
+    precisely: Callable[[int], Fraction],
+) -> NDArray[np.float64]:
     """Round half to even; where float64 may be on the wrong side of a tie, ask ``precisely``.
 
     ``magnitude`` bounds the terms that ``value`` was summed from, so a few units in the last

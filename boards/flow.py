@@ -1,0 +1,208 @@
+"""From RTLIL to a bitstream: Yosys, nextpnr, ecppack."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqwire.compiler.build import Build
+from sqwire.compiler.emit import TOP
+from sqwire.hw.axis import Port
+
+from . import nextpnr, pack, yosys
+from .board import Board
+from .report import SynthResult
+from .shell import Shell
+from .tools import ECPPACK, NEXTPNR, YOSYS, SynthError, Workshop
+
+__all__ = ["ARTEFACTS", "run_flow", "synth"]
+
+ARTEFACTS = ("netlist.v", "shell.il", "design.lpf", "timing.json", "design.bit", "synth.json")
+"""What a synthesis adds to a build: the network's netlist, the RTLIL around it, the pins, the
+timing report, the bitstream, the result."""
+
+_SCRATCH = ".synth."
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def synth(
+    build: Build | Path | str,
+    board: Board,
+    *,
+    clock_hz: float = 50e6,
+    seed: int = 1,
+    require_clock: bool = True,
+    progress: Callable[[str], None] = _silent,
+) -> SynthResult:
+    """Build the bitstream of a compiled network; adds :data:`ARTEFACTS` to the build folder.
+
+    The files appear together at the end, or none does. Logs (``synth.TOOL.log``) stay also when
+    a tool fails. Where the build holds the result for the same board, clock and seed from the
+    same versions of the tools, it is returned at once.
+
+    Parameters
+    ----------
+    build
+        The build, or its folder.
+    clock_hz
+        The clock the design must reach; nextpnr stops improving where it does.
+    seed
+        For placement; the same seed gives the same bitstream.
+    require_clock
+        Whether a design that is too slow for ``clock_hz`` is an error.
+    progress
+        Called with one line at the start of each stage.
+
+    Raises
+    ------
+    BuildError
+        If the folder is not a sound build.
+    SynthError
+        If a tool fails, the design does not fit or is too slow, the disk is full, or another
+        run works on the same build; one line, with the place of the log.
+    """
+    if not isinstance(build, Build):
+        build = Build.load(build)
+    with _alone(build.path):
+        known = _known(build, board, int(clock_hz), seed)
+        if known is not None and (known.fmax_hz >= known.clock_hz or not require_clock):
+            progress("synthesis: unchanged")
+            return known
+        try:
+            work = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=build.path))
+        except OSError as error:
+            raise _cannot_write(build.path, error) from error
+        try:
+            result = run_flow(
+                build.path / "design.il",
+                TOP,
+                build.input,
+                build.output,
+                board,
+                work,
+                clock_hz=clock_hz,
+                seed=seed,
+                cycles_per_frame=build.plan.cycles_per_frame,
+                require_clock=require_clock,
+                progress=progress,
+                logs=build.path,
+            )
+            build.add(work, list(ARTEFACTS))
+        except OSError as error:
+            raise _cannot_write(build.path, error) from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return result
+
+
+def run_flow(
+    design_il: Path,
+    top: str,
+    port_in: Port,
+    port_out: Port,
+    board: Board,
+    folder: Path,
+    *,
+    clock_hz: float = 50e6,
+    seed: int = 1,
+    cycles_per_frame: int | None = None,
+    require_clock: bool = True,
+    progress: Callable[[str], None] = _silent,
+    logs: Path | None = None,
+) -> SynthResult:
+    """The flow on plain files: module ``top`` of ``design_il`` to :data:`ARTEFACTS` in ``folder``.
+
+    ``top`` has the ports of :class:`sqwire.hw.network.Network`. ``folder`` must exist and is the
+    caller's own; ``synth.json`` is written last, so where it is, all is. ``logs`` is where logs
+    go, ``folder`` if None. Other parameters and errors as for :func:`synth`.
+    """
+    if not 0 < clock_hz < 1e9:
+        raise ValueError(f"run_flow: clock_hz must be above 0 and below 1 GHz, not {clock_hz}")
+    workshop = Workshop(folder, folder if logs is None else logs, progress)
+    (folder / "synth.json").unlink(missing_ok=True)
+    source = design_il.read_bytes()
+    # Measured: all files together are 50 to 70 times as large as the RTLIL.
+    workshop.check_space((32 << 20) + 100 * len(source))
+    (folder / "design.il").write_bytes(source)
+    (folder / "shell.il").write_text(Shell(port_in, port_out).to_rtlil(top))
+    (folder / "design.lpf").write_text(board.constraints())
+
+    seconds: dict[str, float] = {}
+    network, design, seconds["yosys"] = yosys.synthesize(workshop, top)
+    nextpnr.check_fits(design, board)
+    fmax_hz, usage, seconds["nextpnr"] = nextpnr.place_and_route(
+        workshop, board, int(clock_hz), seed
+    )
+    if fmax_hz < clock_hz and require_clock:
+        raise SynthError(
+            f"Design: Fmax must be at least {clock_hz / 1e6:g} MHz on {board.name}, not "
+            f"{fmax_hz / 1e6:.1f} MHz; try a lower clock or another seed; "
+            f"critical path in {workshop.logs / NEXTPNR.log}"
+        )
+    seconds["ecppack"] = pack.pack(workshop)
+    result = SynthResult(
+        board=board.name,
+        clock_hz=int(clock_hz),
+        seed=seed,
+        design_sha256=hashlib.sha256(source).hexdigest(),
+        network=network,
+        design=design,
+        fmax_hz=fmax_hz,
+        usage=usage,
+        tools=_versions(),
+        cycles_per_frame=cycles_per_frame,
+        seconds=seconds,
+    )
+    (folder / "synth.json").write_text(result.to_json())
+    return result
+
+
+def _versions() -> dict[str, str]:
+    return {tool.package: tool.version for tool in (YOSYS, NEXTPNR, ECPPACK)}
+
+
+def _known(build: Build, board: Board, clock_hz: int, seed: int) -> SynthResult | None:
+    """The result in the build, where it answers the same question."""
+    if not all(name in build.files for name in ARTEFACTS):
+        return None
+    try:
+        known = SynthResult.load(build.path / "synth.json")
+    except ValueError:
+        return None
+    wanted = (board.name, clock_hz, seed, build.files["design.il"], _versions())
+    had = (known.board, known.clock_hz, known.seed, known.design_sha256, known.tools)
+    return known if had == wanted else None
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the build for one run, and remove what a killed one left."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in folder.glob(f"{_SCRATCH}*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+        yield
+    except BlockingIOError:
+        raise SynthError(
+            f"Build {folder}: one synthesis at a time must use it, and another does; wait for it"
+        ) from None
+    finally:
+        os.close(handle)
+
+
+def _cannot_write(folder: Path, error: OSError) -> SynthError:
+    return SynthError(
+        f"Build {folder}: it must be writable, and is not ({error.strerror}); "
+        "free some space or choose another folder"
+    )

@@ -1,0 +1,9 @@
+"""Every error that a user can meet, in one place; all of them are one line long."""
+
+from sqwire.compiler.errors import BuildError, CompileError
+from sqwire.compiler.yosys import ToolError
+
+__all__ = ["USER_ERRORS", "BuildError", "CompileError", "ToolError"]
+
+USER_ERRORS = (BuildError, CompileError, ToolError, ValueError, TypeError, OSError)
+"""What the command line prints as one line instead of a traceback."""
