@@ -50,8 +50,8 @@ class Join:
 
     ``tokens`` is the depth below which the network deadlocks: before the other branch gives its
     first output (and in the worst case any later one) it swallows so many beats more than this
-    branch may have passed on. ``depth`` adds the cycles that the other branch takes, so that the
-    network also keeps its rate.
+    branch may have passed on. ``depth`` adds the cycles that the other branch takes, and one
+    place, so that the network also keeps its rate.
     """
 
     node: str
@@ -164,13 +164,13 @@ class _Planner:
         return Source(name)
 
     def _layer(self, name: str, op: ops.Op, sources: tuple[Source, ...]) -> None:
-        """The stages of one node; behind codes a buffer, which ends the path of ready."""
+        """The stages of one node; a staircase ends with a buffer, which ends the path of ready."""
         first = len(self.stages)
         out = sources[0]
         for suffix, spec in self.chains[name]:
             out = self._stage(f"{name}.{suffix}", spec, *sources)
             sources = (out,)
-        if not isinstance(op, ops.Linear) or name == self.graph.nodes[-1].name:
+        if isinstance(op, ops.Staircase):
             out = self._stage(f"{name}.buffer", Buffer(*self.beats[out]), out)
         own = self.stages[first:]
         weight = getattr(op, "weight", np.zeros(0, np.int64))
@@ -210,7 +210,9 @@ class _Planner:
             ahead = np.searchsorted(needs[k], needs[other] - 1, side="right") - m
             tokens = max(0, int(ahead.max()))
             extra = max(0, cycles[other] - cycles[k])
-            depth = self.depths.get((node, k), tokens + extra if tokens else 0)
+            # A full queue takes nothing while a beat leaves: one place more keeps it moving.
+            depth = tokens + extra + 1 if tokens + extra else 0
+            depth = self.depths.get((node, k), depth)
             if tokens or depth:
                 self.joins.append(Join(node, k, fork or "input", tokens, depth))
             if depth:

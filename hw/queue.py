@@ -59,7 +59,7 @@ class Queue:
 
     @property
     def latency_cycles(self) -> int:
-        return (0, 1, 1)[self.depth] if self.depth < 3 else 2
+        return (0, 1, 1, 2)[min(self.depth, 3)]
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)

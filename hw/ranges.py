@@ -49,7 +49,7 @@ class Range:
     def shape(self) -> Shape:
         """The narrowest Amaranth shape that holds the range; at least one bit wide."""
         if self.lo < 0:
-            return signed(max((~self.lo).bit_length(), self.hi.bit_length()) + 1)
+            return signed(max((~self.lo).bit_length(), max(self.hi, 0).bit_length()) + 1)
         return unsigned(max(self.hi.bit_length(), 1))
 
     @property

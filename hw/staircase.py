@@ -14,6 +14,9 @@ from .ranges import Range
 
 __all__ = ["Staircase", "Steps"]
 
+# Up to here a channel's function is a few lookup tables, and comparisons of their own a waste.
+_ONE_CYCLE_BITS = 7
+
 
 @dataclass(frozen=True, eq=False)
 class Steps:
@@ -77,7 +80,8 @@ class Staircase:
     Shapes: in and out ``(beats, channels)``. ``ranges`` is what each channel's input can be;
     the output range follows from the levels that are reachable.
 
-    Timing: one beat a cycle, ``latency_cycles`` (2): comparisons, then the code they add up to.
+    Timing: one beat a cycle; ``latency_cycles`` is 2 (compare, then read the level), or 1 where
+    no channel has more than 7 bits and both fit into one cycle's gates.
 
     Circuit: each distinct threshold is compared with a short chain of AND and OR gates, which
     lookup tables swallow whole (a carry chain would cost four times as much). Where all levels
@@ -127,7 +131,9 @@ class Staircase:
     def beats_out(self) -> int:
         return self.beats
 
-    latency_cycles = 2
+    @property
+    def latency_cycles(self) -> int:
+        return 1 if self.inputs[0].range.bits <= _ONE_CYCLE_BITS else 2
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)
@@ -158,25 +164,29 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        advance, compared = Signal(), Signal()
+        advance = Signal()
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),
         ]
+        two_cycles = spec.latency_cycles == 2
+        compared = Signal() if two_cycles else self.i.valid
         with m.If(advance):
-            m.d.sync += [compared.eq(self.i.valid), self.o.valid.eq(compared)]
+            if two_cycles:
+                m.d.sync += compared.eq(self.i.valid)
+            m.d.sync += self.o.valid.eq(compared)
 
         shape = spec.outputs[0].range.shape
         for channel, (steps, domain) in enumerate(zip(spec.steps, spec.ranges, strict=True)):
             # Cycle 1: compare. The lane is no wider than this channel's own range.
             code = self.i.payload[channel][: domain.bits]
-            reached = Signal(
-                max(len(steps.thresholds), 1), name=f"reached_{channel}", reset_less=True
-            )
-            with m.If(advance):
-                m.d.sync += reached.eq(
-                    Cat(_at_least(code, int(t), domain) for t in steps.thresholds)
-                )
+            comparisons = Cat(_at_least(code, int(t), domain) for t in steps.thresholds)
+            reached = Signal(len(comparisons), name=f"reached_{channel}", reset_less=True)
+            if two_cycles:
+                with m.If(advance):
+                    m.d.sync += reached.eq(comparisons)
+            else:
+                m.d.comb += reached.eq(comparisons)
             # Cycle 2: the level that belongs to the number of thresholds reached.
             level = Signal(shape, name=f"level_{channel}", reset_less=True)
             with m.If(advance):

@@ -28,7 +28,7 @@ class Window:
     Shapes: in ``(height * width, channels)``, out ``(out_height * out_width, taps * channels)``.
 
     Timing: one input beat a cycle, also across frames; padding costs no cycle while the next frame
-    follows, and otherwise the last outputs drain by themselves. An output is valid one cycle
+    follows, and otherwise the last outputs drain by themselves. An output is valid two cycles
     after the beat that completes it.
 
     Source: the frame is one line of ``height * width`` positions in which every tap has a
@@ -121,7 +121,7 @@ class Window:
     def beats_out(self) -> int:
         return self.out_height * self.out_width
 
-    latency_cycles = 1
+    latency_cycles = 2
 
     @property
     def offsets(self) -> dict[tuple[int, int], int]:
@@ -213,6 +213,7 @@ class _Component(wiring.Component):
         # One shift of the chain takes a beat, or nothing while the tail of the last frame drains:
         # a gap between two frames is harmless, since no tap of one frame may look into another.
         first = Signal(init=1)  # the next beat starts a frame
+        complete = Signal()  # the taps on the chain are an output
         waiting = Signal()  # a frame has begun and its first position is before the anchor
         active = Signal()  # the next shift brings a position of the frame to the anchor
         free = Signal()
@@ -244,7 +245,10 @@ class _Component(wiring.Component):
 
         row, column, emit, last = self._position(m, advance & (starting | active))
         with m.If(free):
-            m.d.sync += self.o.valid.eq(advance & (starting | active) & emit)
+            m.d.sync += [
+                complete.eq(advance & (starting | active) & emit),
+                self.o.valid.eq(complete),
+            ]
         with m.If(advance & (starting | active)):
             m.d.sync += active.eq(~last)
 
@@ -253,23 +257,24 @@ class _Component(wiring.Component):
         offsets = spec.offsets
         slots = self._chain(m, advance, {lookahead - offset for offset in offsets.values()})
 
-        bits = spec.range.bits
-        pad = Const(spec.pad_code, spec.out_range.shape)
+        # Cycle 2: a second register holds the window. Where a tap lies outside it takes the pad
+        # code, which is a synchronous reset of flip-flops; gates behind the chain would be LUTs.
+        bits, shape = spec.range.bits, spec.out_range.shape
         lanes = []
         for i in range(spec.kernel[0]):
             for j in range(spec.kernel[1]):
                 for channel in range(spec.channels):
                     if (i, j) not in offsets:
-                        lanes.append(pad)
+                        lanes.append(Const(spec.pad_code, shape))
                         continue
                     slot = slots[lookahead - offsets[i, j]]
                     code = slot[channel * bits : (channel + 1) * bits]
-                    if spec.range.lo < 0:
-                        code = code.as_signed()
-                    lane = Signal(spec.out_range.shape, name=f"tap_{i}_{j}_{channel}")
-                    inside = rows_inside[i] & columns_inside[j]
-                    m.d.comb += lane.eq(Mux(inside, code, pad))
-                    lanes.append(lane)
+                    tap = Signal(shape, name=f"tap_{i}_{j}_{channel}", reset_less=True)
+                    with m.If(free):
+                        m.d.sync += tap.eq(code.as_signed() if spec.range.lo < 0 else code)
+                        with m.If(~(rows_inside[i] & columns_inside[j])):
+                            m.d.sync += tap.eq(spec.pad_code)
+                    lanes.append(tap)
         m.d.comb += self.o.payload.as_value().eq(Cat(lanes))
         return m
 

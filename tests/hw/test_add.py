@@ -28,8 +28,10 @@ def test_sums_are_exact_and_the_range_is_reached(first, second, on_time):
     spec = Add(Beat(first, 3), Beat(second, 3), beats=5)
     x0, x1 = frames(first, 3, 5, 0), frames(second, 3, 5, 1)
     y = spec.compute(x0, x1)
-    want = [[[a + b for a, b in zip(p, q, strict=True)] for p, q in zip(f, g, strict=True)]
-            for f, g in zip(x0.tolist(), x1.tolist(), strict=True)]
+    want = [
+        [[a + b for a, b in zip(p, q, strict=True)] for p, q in zip(f, g, strict=True)]
+        for f, g in zip(x0.tolist(), x1.tolist(), strict=True)
+    ]
     assert y.tolist() == want
     assert (y.min(), y.max()) == (spec.outputs[0].range.lo, spec.outputs[0].range.hi)
     timing = check_operator(spec, x0, x1)

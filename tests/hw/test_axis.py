@@ -75,9 +75,7 @@ def values(port, length, seed=0):
 
 def fields(port, x):
     """Each row of ``x`` as the bytes of ``tdata``, spelled out."""
-    return [
-        [(int(v) >> 8 * k) & 0xFF for v in row for k in range(port.lane_bytes)] for row in x
-    ]
+    return [[(int(v) >> 8 * k) & 0xFF for v in row for k in range(port.lane_bytes)] for row in x]
 
 
 def transfers(port, frames):
@@ -168,9 +166,7 @@ def test_short_frames_are_completed_and_long_ones_cut(port):
     lengths = [n, n + 1, n, max(1, n - 1), n, 2 * n, 1, 1, 3 * n + 1, n]
     frames = [values(port, length, seed) for seed, length in enumerate(lengths)]
     check_stream(InAsStream(port), [transfers(port, frames)], [repaired(port, frames)])
-    wrong = [
-        (number, min(length, n) - 1) for number, length in enumerate(lengths) if length != n
-    ]
+    wrong = [(number, min(length, n) - 1) for number, length in enumerate(lengths) if length != n]
     assert errors(port, frames, seed=1) == wrong
 
 

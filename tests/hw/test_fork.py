@@ -16,7 +16,7 @@ from sqwire.sim.check import check_operator, check_stream
 S4 = Range.signed(4)
 
 
-def frames(beat, beats, count=3, seed=0):
+def frames(beat, beats, count=6, seed=0):
     shape = (count, beats, beat.lanes)
     x = np.random.default_rng(seed).integers(beat.range.lo, beat.range.hi + 1, shape)
     x[0], x[1] = beat.range.lo, beat.range.hi
@@ -31,7 +31,7 @@ def test_every_branch_gets_every_beat_at_once(ways, on_time):
     assert len(copies) == ways and all(np.array_equal(copy, x) for copy in copies)
     timing = check_operator(spec, x)
     on_time(spec, timing)
-    assert timing.in_cycles[0] == tuple(range(15)), "one beat a cycle"
+    assert timing.in_cycles[0] == tuple(range(30)), "one beat a cycle"
 
 
 def test_branch_takes_its_copy_while_another_is_closed_but_only_one():

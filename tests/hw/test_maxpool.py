@@ -60,8 +60,12 @@ def test_maximum_is_found_at_every_tap(tap):
 
 
 @settings(max_examples=8, deadline=None, derandomize=True)
-@given(channels=st.integers(1, 3), taps=st.integers(1, 7), lo=st.integers(-9, 9),
-       size=st.integers(0, 20))
+@given(
+    channels=st.integers(1, 3),
+    taps=st.integers(1, 7),
+    lo=st.integers(-9, 9),
+    size=st.integers(0, 20),
+)
 def test_random_shapes_and_ranges(channels, taps, lo, size):
     spec = MaxPool(channels, taps, Range(lo, lo + size), beats=3)
     x = frames(spec)

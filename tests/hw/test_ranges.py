@@ -41,6 +41,8 @@ def test_signed_is_twos_complement_and_narrow_is_symmetric():
         (-8, 8, 5, True),
         (-9, 0, 5, True),
         (-1, 255, 9, True),
+        (-8, -8, 4, True),
+        (-1, -1, 1, True),
     ],
 )
 def test_width_is_the_narrowest(lo, hi, bits, signed):

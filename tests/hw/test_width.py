@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from sqwire.hw.beat import Beat
 from sqwire.hw.ranges import Range
@@ -59,6 +60,26 @@ def test_unpack_takes_the_next_beat_when_the_last_of_the_group_leaves():
         Unpack(Beat(Range.unsigned(2), 1), 4, 8), np.arange(16).reshape(2, 2, 4) % 4
     )
     assert timing.in_cycles == ((0, 4, 8, 12),)
+
+
+def test_unpack_without_input_stays_ready():
+    unpack = Unpack(Beat(Range.unsigned(2), 1), 3, 3).create()
+    simulator = Simulator(unpack)
+    simulator.add_clock(1e-6)
+
+    async def testbench(ctx):
+        ctx.set(unpack.o.ready, 1)
+        for beat in range(2):
+            for _ in range(5):
+                assert ctx.get(unpack.i.ready), f"idle before beat {beat}"
+                await ctx.tick()
+            ctx.set(unpack.i.valid, 1)
+            await ctx.tick()
+            ctx.set(unpack.i.valid, 0)
+            await ctx.tick().repeat(2)
+
+    simulator.add_testbench(testbench)
+    simulator.run()
 
 
 @pytest.mark.parametrize("operator", [Pack, Unpack])

@@ -63,7 +63,7 @@ def test_component_equals_compute_equals_definition(spec):
 def test_one_beat_a_cycle_across_frames_with_padding():
     spec = Window(6, 6, 1, U4, (3, 3), padding=(1, 1, 1, 1))
     timing = check_operator(spec, frames(spec, 5))
-    assert timing.last_out_cycle == 5 * 36 - 1 + spec.lookahead + 1
+    assert timing.last_out_cycle == 5 * 36 - 1 + spec.lookahead + spec.latency_cycles
 
 
 def test_extreme_codes_survive():

@@ -1,0 +1,184 @@
+"""The command line: each verb of :mod:`sqwire.verbs`, with progress, tables and one-line errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from . import __version__, verbs
+from .errors import USER_ERRORS
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Sparse, low-bit neural networks as circuits on open FPGAs, exact from PyTorch to "
+    "netlist.\n\nA first try: sqwire demo. Your own network: sqwire compile MODEL.onnx -o BUILD, "
+    "then sqwire verify BUILD, then sqwire synth BUILD.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_notes = Console(stderr=True, highlight=False)
+
+BuildFolder = Annotated[Path, typer.Argument(help="Build folder written by sqwire compile.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+def _say(line: str) -> None:
+    _notes.print(f"  {line}", style="dim")
+
+
+def _print(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(document, indent=1))
+    else:
+        print("\n".join(lines))
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"sqwire {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Recipe: a TOML file, see docs/training.md.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")] = Path("build/train"),
+    as_json: Json = False,
+) -> None:
+    """Train a sparse, low-bit network from a recipe; writes model.onnx, card.json, vectors.npz."""
+    folder = verbs.train(recipe, out, progress=not as_json)
+    card = json.loads((folder / "card.json").read_text())
+    _print({"folder": str(folder), "card": card}, [f"trained: {folder / 'model.onnx'}"], as_json)
+
+
+@app.command()
+def compile(
+    model: Annotated[Path, typer.Argument(help="QONNX model.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Build folder.")] = Path("build/network"),
+    as_json: Json = False,
+) -> None:
+    """Compile a QONNX network to a circuit: graph.json, plan.json, design.il, design.v."""
+    from .tables import plan_table
+
+    build = verbs.compile(model, out, progress=_say)
+    if as_json:
+        print(build.plan.to_json(), end="")
+    else:
+        Console().print(plan_table(build))
+        print(f"compiled: {build.design}")
+
+
+@app.command()
+def simulate(
+    build: BuildFolder,
+    x: Annotated[Path, typer.Argument(help="Input frames, .npy, as the ONNX graph takes them.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the outputs go, .npy.")] = Path(
+        "y.npy"
+    ),
+    saturate: Annotated[
+        bool, typer.Option(help="Clip values outside the input's range, as the graph does.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the circuit in Verilator on real inputs."""
+    y, result = verbs.simulate(build, verbs.load_array(x), saturate=saturate, progress=_say)
+    draft = out.with_name(f".{out.name}")
+    with draft.open("wb") as file:
+        np.save(file, y)
+    draft.replace(out)
+    facts = {
+        "frames": len(y),
+        "output": str(out),
+        "cycles_per_frame": result.cycles_per_frame,
+        "latency_cycles": result.latency_cycles,
+    }
+    _print(facts, [f"{key}: {value}" for key, value in facts.items()], as_json)
+
+
+@app.command()
+def verify(
+    build: BuildFolder,
+    vectors: Annotated[
+        Path | None, typer.Option(help="Reference vectors, .npz with x and y.")
+    ] = None,
+    level: Annotated[str, typer.Option(help="component, network or netlist.")] = "network",
+    frames: Annotated[int | None, typer.Option(help="At most so many frames.", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the circuit with the integer graph and with reference vectors, every integer.
+
+    Exit status 0 only if all agree; otherwise the first layer, frame, position and channel
+    that differ are named.
+    """
+    if level not in ("component", "network", "netlist"):
+        raise ValueError(f'--level: it must be component, network or netlist, not "{level}"')
+    report = verbs.verify(build, vectors=vectors, level=level, frames=frames, progress=_say)  # type: ignore[arg-type]
+    _print(report.to_json(), report.lines(), as_json)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def synth(
+    build: BuildFolder,
+    board: Annotated[str, typer.Option(help="Board to build for.")] = "ulx3s_85f",
+    clock: Annotated[float, typer.Option(help="Clock constraint, MHz.", min=1, max=999)] = 50.0,
+    seed: Annotated[int, typer.Option(help="Placement seed.", min=0)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Synthesise, place, route and pack with Yosys and nextpnr; writes synth.json, design.bit."""
+    from .tables import synth_table
+
+    result = verbs.synth(build, board=board, clock_hz=clock * 1e6, seed=seed, progress=_say)
+    if as_json:
+        print(result.to_json(), end="")
+    else:
+        Console().print(synth_table(result))
+        print(f"bitstream: {build / 'design.bit'}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")] = Path("build/demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the training.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Everything on real handwritten digits: train, compile, verify, synthesise, report."""
+    from .demo import run
+
+    report = run(out, seed=seed, notes=_notes)
+    if as_json:
+        print(json.dumps(report.to_json(), indent=1))
+    else:
+        report.print(Console())
+
+
+def main() -> None:
+    """Entry point of the ``sqwire`` command."""
+    try:
+        app(standalone_mode=True)
+    except USER_ERRORS as error:
+        line = " ".join(str(error).split()) or type(error).__name__
+        print(f"sqwire: {line}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("sqwire: interrupted; what was not finished was not kept", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,66 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from .boards.report import SynthResult
+    from .compiler.build import Build
+
+__all__ = ["plan_table", "synth_table"]
+
+
+def plan_table(build: Build) -> Table:
+    """What every layer became: a row a layer."""
+    planned, graph = build.plan, build.graph
+    table = Table(title=None, pad_edge=False)
+    table.add_column("layer")
+    table.add_column("operator")
+    table.add_column("engine")
+    for name in ("out", "bits", "weights", "zeros", "adders", "cycles", "latency"):
+        table.add_column(name, justify="right")
+    for layer in planned.layers:
+        tensor = graph.tensors[layer.name]
+        zeros = f"{1 - layer.nonzeros / layer.weights:.1%}" if layer.weights else ""
+        table.add_row(
+            layer.name,
+            type(graph[layer.name].op).__name__,
+            layer.engine,
+            "x".join(map(str, tensor.shape)),
+            str(tensor.range.bits),
+            str(layer.weights or ""),
+            zeros,
+            str(layer.adders or ""),
+            str(layer.beats_in),
+            str(layer.latency_cycles),
+        )
+    table.caption = (
+        f"a frame every {planned.cycles_per_frame} cycles, latency {planned.latency_cycles}"
+        + "".join(f"; queue of {j.depth} before {j.node}" for j in planned.joins)
+    )
+    return table
+
+
+def synth_table(result: SynthResult) -> Table:
+    """Cells, clock and rate of a routed design."""
+    table = Table(pad_edge=False)
+    for name in ("", "network", "with shell"):
+        table.add_column(name, justify="left" if not name else "right")
+    network, design = result.network, result.design
+    for title, field in (
+        ("LUT4", "lut4"),
+        ("CCU2C", "ccu2c"),
+        ("area = LUT4 + 2*CCU2C", "area"),
+        ("FF", "ff"),
+        ("DSP", "dsp"),
+        ("BRAM", "bram"),
+        ("LUT RAM", "lutram"),
+    ):
+        table.add_row(title, str(getattr(network, field)), str(getattr(design, field)))
+    table.add_row("Fmax, MHz", "", f"{result.fmax_hz / 1e6:.1f}")
+    if result.frames_per_second_at_fmax:
+        table.add_row("frames/s at Fmax", "", f"{result.frames_per_second_at_fmax:,.0f}")
+    return table

@@ -1,0 +1,149 @@
+"""The verbs: what ``sqwire`` does, as functions. The command line calls nothing else.
+
+Each imports what it needs when it is called, so that ``import sqwire`` stays quick and only
+training loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .boards.report import SynthResult
+    from .compiler.build import Build
+    from .sim.network import Result
+    from .sim.verify import Report
+
+__all__ = ["compile", "load_array", "simulate", "synth", "train", "verify"]
+
+Progress = Callable[[str], None]
+Level = Literal["component", "network", "netlist"]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def train(recipe: Path | str, out: Path | str, *, progress: bool = False) -> Path:
+    """Train what a recipe describes; the folder with ``model.onnx``, ``card.json`` and vectors.
+
+    See docs/training.md for recipes.
+    """
+    from .train import run
+
+    return run(Path(recipe), Path(out), progress=progress)
+
+
+def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Build:
+    """Compile a network to a build folder: integer graph, plan, RTLIL, Verilog.
+
+    ``model`` is a QONNX file, the bytes of one, or a frozen network of :mod:`sqwire.train`.
+
+    Raises
+    ------
+    CompileError
+        If the network cannot be mapped; names the node.
+    BuildError
+        If ``out`` cannot be written or holds something else.
+    """
+    from .compiler.build import compile_model
+
+    if isinstance(model, str):
+        model = Path(model)
+    if not isinstance(model, bytes | Path):
+        model = model.to_qonnx()
+    return compile_model(model, out, progress=progress)
+
+
+def simulate(
+    build: Build | Path | str,
+    x: NDArray[np.generic],
+    *,
+    stalls: Literal["none", "source", "sink", "both"] = "none",
+    saturate: bool = False,
+    progress: Progress = _silent,
+) -> tuple[NDArray[np.float32], Result]:
+    """Run the circuit in Verilator on real inputs; the real outputs, and the raw result.
+
+    ``x`` is (frames, channels, height, width) as the ONNX graph takes it. Values outside the
+    input's range are refused unless ``saturate``.
+    """
+    from .sim.network import simulate_build
+
+    build = _open(build)
+    graph = build.graph
+    codes = graph.input.quantize(x, saturate=saturate)
+    progress(f"simulate {len(codes)} frames")
+    result = simulate_build(build, codes, stalls=stalls)
+    last = graph.tensors[graph.nodes[-1].name]
+    return graph.output.dequantize(result.y.reshape(len(codes), *last.shape)), result
+
+
+def verify(
+    build: Build | Path | str,
+    *,
+    vectors: Path | str | None = None,
+    level: Level = "network",
+    frames: int | None = None,
+    progress: Progress = _silent,
+) -> Report:
+    """Compare the circuit with the integer graph, and the graph with reference vectors.
+
+    Every integer must agree. ``vectors`` is a ``.npz`` with ``x`` and ``y``; without it random and
+    extreme frames stand in and only the circuit is compared. ``frames`` limits how many run.
+    """
+    from .sim.verify import verify as check
+
+    build = _open(build)
+    return check(
+        build,
+        vectors=None if vectors is None else Path(vectors),
+        level=level,
+        frames=frames,
+        progress=progress,
+    )
+
+
+def synth(
+    build: Build | Path | str,
+    *,
+    board: str = "ulx3s_85f",
+    clock_hz: float = 50e6,
+    seed: int = 1,
+    progress: Progress = _silent,
+) -> SynthResult:
+    """Synthesise, place, route and pack a build for a board."""
+    from .boards.catalog import find_board
+    from .boards.flow import synth as flow
+
+    return flow(
+        _open(build), find_board(board), clock_hz=clock_hz, seed=seed, progress=progress
+    )
+
+
+def load_array(file: Path | str) -> NDArray[np.generic]:
+    """An array from a ``.npy`` file, or ``x`` from a ``.npz``; never a pickle.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, is none, or is damaged.
+    """
+    file = Path(file)
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        array = loaded["x"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ValueError(f"Data {file}: it must be a .npy array, and is not ({error})") from error
+    return np.asarray(array)
+
+
+def _open(build: Build | Path | str) -> Build:
+    from .compiler.build import Build
+
+    return build if isinstance(build, Build) else Build.load(build)

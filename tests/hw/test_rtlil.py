@@ -1,0 +1,44 @@
+import pytest
+from amaranth.back import rtlil
+
+from sqwire.hw.add import Add
+from sqwire.hw.axis import AxisIn, AxisOut, Port
+from sqwire.hw.beat import Beat
+from sqwire.hw.buffer import Buffer
+from sqwire.hw.flatten import Flatten
+from sqwire.hw.fork import Fork
+from sqwire.hw.maxpool import MaxPool
+from sqwire.hw.queue import Queue
+from sqwire.hw.ranges import Range
+from sqwire.hw.sumpool import SumPool
+from sqwire.hw.width import Pack, Unpack
+
+S4 = Range.signed(4)
+BEAT = Beat(S4, 2)
+COMPONENTS = {
+    "add": Add(BEAT, BEAT).create,
+    "axis_in": lambda: AxisIn(Port(BEAT, 5)),
+    "axis_out": lambda: AxisOut(Port(BEAT, 5)),
+    "buffer": Buffer(BEAT).create,
+    "flatten": Flatten(BEAT, 3).create,
+    "fork": Fork(BEAT, 3).create,
+    "maxpool": MaxPool(2, 5, S4).create,
+    "maxpool of one tap": MaxPool(2, 1, S4).create,
+    "pack": Pack(BEAT, 3, 6).create,
+    "pack by one": Pack(BEAT, 1, 6).create,
+    "queue of none": Queue(BEAT, 0).create,
+    "queue of one": Queue(BEAT, 1).create,
+    "queue of two": Queue(BEAT, 2).create,
+    "queue of nine": Queue(BEAT, 9).create,
+    "sumpool": SumPool(5, 5, 2, S4, (2, 2)).create,
+    "sumpool with a memory": SumPool(4, 12, 2, S4, (2, 2)).create,
+    "unpack": Unpack(BEAT, 3, 6).create,
+    "unpack by one": Unpack(BEAT, 1, 6).create,
+}
+
+
+@pytest.mark.parametrize("create", COMPONENTS.values(), ids=COMPONENTS.keys())
+def test_component_converts_to_the_same_rtlil_twice(create):
+    text = rtlil.convert(create(), emit_src=False)
+    assert "module \\top" in text
+    assert rtlil.convert(create(), emit_src=False) == text
