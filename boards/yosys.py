@@ -79,7 +79,7 @@ def _map(top: str) -> list[str]:
     # Up to the label "check" only: "autoname" behind it makes names of hundreds of characters
     # (a netlist four times as large) and the rest is here.
     return [
-        f"synth_ecp5 -top {top} -run :check",
+        f"synth_ecp5 -nowidelut -top {top} -run :check",
         "hierarchy -check",
         "check -noinit -assert",
         "blackbox =A:whitebox",

@@ -81,7 +81,8 @@ class Staircase:
     the output range follows from the levels that are reachable.
 
     Timing: one beat a cycle; ``latency_cycles`` is 2 (compare, then read the level), or 1 where
-    no channel has more than 7 bits and both fit into one cycle's gates.
+    no channel has more than 7 bits that matter and both fit into one cycle's gates. Low bits
+    do not matter where all thresholds are multiples of a power of two (a plain shift).
 
     Circuit: each distinct threshold is compared with a short chain of AND and OR gates, which
     lookup tables swallow whole (a carry chain would cost four times as much). Where all levels
@@ -133,7 +134,8 @@ class Staircase:
 
     @property
     def latency_cycles(self) -> int:
-        return 1 if self.inputs[0].range.bits <= _ONE_CYCLE_BITS else 2
+        bits = (_bits_that_matter(s, r) for s, r in zip(self.steps, self.ranges, strict=True))
+        return 1 if max(bits) <= _ONE_CYCLE_BITS else 2
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)
@@ -193,6 +195,12 @@ class _Component(wiring.Component):
                 m.d.sync += level.eq(_level(reached, [Const(int(v), shape) for v in steps.levels]))
             m.d.comb += self.o.payload[channel].eq(level)
         return m
+
+
+def _bits_that_matter(steps, domain):
+    """Bits of a channel's code above the lowest one that is set in any threshold."""
+    together = int(np.bitwise_or.reduce(steps.thresholds, initial=0))
+    return domain.bits - ((together & -together).bit_length() - 1) if together else 0
 
 
 def _at_least(code, threshold, domain):

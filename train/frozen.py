@@ -92,7 +92,7 @@ class Conv:
         low, high = inputs[0].low, inputs[0].high
         if self.padding:
             low, high = np.minimum(low, 0), np.maximum(high, 0)
-        return _product(self.weight.sum((2, 3)) * 0, self.weight, low, high)
+        return _sums(self.weight.reshape(*self.weight.shape[:2], -1), low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,4 +108,114 @@ class FullyConnected:
 
     def bounds(self, *inputs: Bounds) -> Bounds:
         flat = inputs[0].flat(self.weight.shape[1])
-        return _product(self.weight, self.weight[:, :, None, None], flat.low, flat.high)
+        return _sums(self.weight[:, :, None], flat.low, flat.high)
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """``code = clamp(round_half_even(gain * acc + bias), low, high)``, in float64."""
+
+    steps: tuple[Step, ...]
+    relu: bool
+    bits: int
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        gain = torch.tensor([float(s.gain) for s in self.steps], dtype=torch.float64)
+        bias = torch.tensor([float(s.bias) for s in self.steps], dtype=torch.float64)
+        value = inputs[0].double() * gain[:, None, None] + bias[:, None, None]
+        codes = value.round().clamp(self.steps[0].low, self.steps[0].high)
+        return codes.float()
+
+    def bounds(self, *inputs: Bounds) -> Bounds:
+        # Monotone, so the ends of the interval give the ends of the codes.
+        ends = np.stack([inputs[0].low, inputs[0].high], axis=1)
+        codes = np.stack([s(e) for s, e in zip(self.steps, ends, strict=True)])
+        return Bounds(codes.min(axis=1), codes.max(axis=1))
+
+
+@dataclass(frozen=True)
+class AddCodes:
+    """The sum of two tensors of codes."""
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return inputs[0] + inputs[1]
+
+    def bounds(self, *inputs: Bounds) -> Bounds:
+        left, right = inputs
+        return Bounds(left.low + right.low, left.high + right.high)
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest code under a square window that moves by its own size."""
+
+    kernel: int
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return functional.max_pool2d(inputs[0], self.kernel)
+
+    def bounds(self, *inputs: Bounds) -> Bounds:
+        return inputs[0]
+
+
+@dataclass(frozen=True)
+class Logits:
+    """``y = gain * acc + bias`` in float32: what the host makes of the last accumulators."""
+
+    gain: np.float32
+    bias: tuple[np.float32, ...]
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return inputs[0].flatten(1) * float(self.gain) + torch.tensor(np.array(self.bias))
+
+    def bounds(self, *inputs: Bounds) -> Bounds:
+        return inputs[0]
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation, the names of the nodes it reads, and what can come out of it."""
+
+    op: Op
+    inputs: tuple[str, ...]
+    bounds: Bounds
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A trained network as integers: the function that the exported file defines.
+
+    ``frozen(x)`` takes images (frames, channels, height, width), real numbers as the ONNX graph
+    takes them, and gives ``y`` float32 (frames, classes).
+    """
+
+    nodes: Mapping[str, Node]
+
+    def __call__(self, x: NDArray[np.generic]) -> Float:
+        *_, y = self._run(x).values()
+        return y.numpy()
+
+    def trace(self, x: NDArray[np.generic]) -> dict[str, Int]:
+        """The codes after every node, int64 (frames, channels, height, width).
+
+        Named as the nodes of the exported graph: ``conv1`` is an accumulator, ``conv1.act`` the
+        codes made of it; without the input and the logits.
+        """
+        *codes, _ = list(self._run(x).items())[1:]
+        return {name: value.numpy().astype(np.int64) for name, value in codes}
+
+    def _run(self, x: NDArray[np.generic]) -> dict[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        with torch.no_grad():
+            for name, node in self.nodes.items():
+                if node.inputs:
+                    values[name] = node.op(*(values[i] for i in node.inputs))
+                else:
+                    values[name] = node.op(torch.tensor(np.asarray(x, dtype=np.float32)))
+        return values
+
+
+def _sums(weight: Int, low: Int, high: Int) -> Bounds:
+    """Exact interval of ``sum over i, t of weight[o, i, t] * x[i, t]`` for independent ``x``."""
+    up, down = np.maximum(weight, 0).sum(2), np.minimum(weight, 0).sum(2)
+    return Bounds(up @ low + down @ high, up @ high + down @ low)
