@@ -86,7 +86,8 @@ class Workshop:
         code = f"import sys, {tool.module} as t; sys.exit(t.{tool.function}(sys.argv[1:]))"
         started = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
+            # -P: a file in the folder must not pass for a Python module.
+            [sys.executable, "-P", "-c", code, *arguments],
             cwd=self.folder,
             # Its temporary files lie in our folder, so that nothing is left of a killed run.
             env={**os.environ, "TMPDIR": str(scratch.resolve())},

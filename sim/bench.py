@@ -124,17 +124,17 @@ class _Pass:
     async def _watch(self) -> None:
         """Record the first transfers on internal streams, looked at in mid-cycle."""
         streams = []
-        for path in self._play["watch"]:
+        for path, count in self._play["watch"].items():
             scope = self._dut
             *parents, port = path.split(".")
             for name in parents:
                 scope = scope[name]
             signals = [scope[f"{port}__{what}"] for what in ("valid", "ready", "payload")]
-            streams.append((self._seen[path], *signals))
+            streams.append((self._seen[path], count, *signals))
         clock_falls = FallingEdge(self._dut.clk)
         while streams:
             await clock_falls
-            for seen, valid, ready, payload in streams:
+            for seen, _, valid, ready, payload in streams:
                 if int(valid.value) and int(ready.value):
                     seen.append(f"{int(payload.value):x}")
-            streams = [s for s in streams if len(s[0]) < self._play["watch_transfers"]]
+            streams = [s for s in streams if len(s[0]) < s[1]]

@@ -73,7 +73,7 @@ def write_verilog(harness: Harness, folder: Path, name: str) -> Path:
     return rtlil_to_verilog(text, folder, name=name)
 
 
-class _Component(wiring.Component):
+class _Component(wiring.Component):  # type: ignore[misc]
     """Hardware of a :class:`Harness`.
 
     Members

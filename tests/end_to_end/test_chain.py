@@ -1,0 +1,119 @@
+"""One quickly trained network through the whole chain: torch = graph = Verilog = netlist."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sqwire import train
+from sqwire.compiler import frontend, ops
+from sqwire.compiler.build import compile_model
+from sqwire.compiler.graph import INPUT, Graph, Node
+from sqwire.compiler.host import Input, Output
+from sqwire.hw.ranges import Range
+from sqwire.hw.staircase import Steps
+from sqwire.train import frozen as fz
+
+
+def as_graph(network: fz.Frozen) -> Graph:
+    """The graph that a frozen network must become, made from its integers and by torch's own word:
+    every staircase is what torch computes on every accumulator that the layer can reach."""
+    import torch
+
+    nodes, names, shapes = [], {}, {}
+    for name, node in network.nodes.items():
+        inputs = tuple(names[i] for i in node.inputs)
+        match node.op:
+            case fz.Quantize(shape=shape, bits=bits):
+                source = Input("x", shape, 1.0, Range.unsigned(bits))
+                names[name], shapes[name] = INPUT, shape
+                continue
+            case fz.Conv(weight=weight, stride=stride, padding=padding):
+                bias = np.zeros(len(weight), int)
+                op = ops.Linear(
+                    weight.transpose(0, 2, 3, 1), bias, (stride, stride), (padding,) * 4
+                )
+            case fz.Staircase():
+                functions = []
+                before = network.nodes[node.inputs[0]].bounds
+                for channel, (lo, hi) in enumerate(
+                    zip(before.low.tolist(), before.high.tolist(), strict=True)
+                ):
+                    acc = torch.zeros(hi - lo + 1, len(node.op.steps), 1, 1)
+                    acc[:, channel, 0, 0] = torch.arange(lo, hi + 1)
+                    codes = node.op(acc)[:, channel, 0, 0].numpy().astype(np.int64)
+                    functions.append(Steps.tabulate(lo, codes))
+                op = ops.Staircase(tuple(functions))
+            case fz.AddCodes():
+                op = ops.Add()
+            case fz.MaxPool(kernel=kernel):
+                op = ops.MaxPool((kernel, kernel), (kernel, kernel))
+            case fz.FullyConnected(weight=weight):
+                positions = weight.shape[1] // len(network.nodes[node.inputs[0]].bounds.low)
+                nodes.append(Node(f"{name}.flatten", ops.Flatten(), inputs))
+                inputs = (f"{name}.flatten",)
+                # ONNX flattens channels first; positions first is how they arrive.
+                codes = weight.reshape(len(weight), -1, positions).transpose(0, 2, 1)
+                op = ops.Linear(
+                    codes.reshape(len(weight), 1, 1, -1), np.zeros(len(weight), int)
+                )
+            case fz.Logits(gain=gain, bias=bias):
+                scale = (float(gain),) * len(bias)
+                sink = Output("y", (len(bias),), scale, tuple(float(b) for b in bias))
+                continue
+        nodes.append(Node(name, op, inputs))
+        names[name] = name
+    return Graph(source, tuple(nodes), sink)
+
+
+def test_import_of_export_gives_the_same_graph(frozen_digits):
+    assert frontend.import_qonnx(train.to_bytes(frozen_digits)) == as_graph(frozen_digits)
+
+
+def test_graph_equals_torch_on_every_test_image_in_every_layer(frozen_digits, digits):
+    graph = frontend.import_qonnx(train.to_bytes(frozen_digits))
+    traced = graph.trace(graph.input.quantize(digits.x))
+    torch_says = frozen_digits.trace(digits.x)
+    assert set(torch_says) == {n for n in traced if not n.endswith(".flatten")}
+    for name, want in torch_says.items():
+        got = traced[name].transpose(0, 3, 1, 2)
+        assert np.array_equal(got, want), name
+
+
+def test_logits_equal_torch_on_every_test_image(frozen_digits, digits):
+    graph = frontend.import_qonnx(train.to_bytes(frozen_digits))
+    codes = graph.run(graph.input.quantize(digits.x))
+    last = graph.tensors[graph.nodes[-1].name]
+    assert np.array_equal(graph.output.codes(frozen_digits(digits.x), last), codes)
+
+
+@pytest.mark.parametrize("level", ["component", "network"])
+def test_circuit_verifies_on_every_test_image(digits_build, digits_vectors, level):
+    from sqwire import verify
+
+    report = verify(digits_build, vectors=digits_vectors, level=level)
+    assert report.passed, report.lines()
+    if level == "network":
+        assert report.frames == 540
+
+
+def test_a_flipped_weight_makes_verify_fail_and_name_the_layer(digits_build, tmp_path):
+    """The graph says another weight than the circuit was made from."""
+    from sqwire.compiler import codec
+    from sqwire.sim.verify import verify
+
+    graph = digits_build.graph
+    node = graph["conv2"]
+    weight = node.op.weight.copy()
+    at = tuple(np.argwhere(weight)[0])
+    weight[at] = -weight[at]
+    nodes = tuple(
+        replace(n, op=replace(n.op, weight=weight)) if n.name == "conv2" else n for n in graph.nodes
+    )
+    flipped = replace(graph, nodes=nodes)
+    assert codec.to_json(flipped) != codec.to_json(graph)
+    build = replace(digits_build)
+    build.__dict__["graph"] = flipped
+    report = verify(build, frames=20)
+    assert not report.passed
+    assert "conv2" in "\n".join(report.lines())
