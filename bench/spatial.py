@@ -29,7 +29,8 @@ from sqwire.compiler.emit import TOP, emit_rtlil
 from sqwire.hw.dot import Dot
 from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.ranges import Range
-from sqwire.hw.staircase import Staircase, Steps
+from sqwire.hw.staircase import Staircase
+from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator
 
 HERE = Path(__file__).parent

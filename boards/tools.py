@@ -78,7 +78,7 @@ class Workshop:
         SynthError
             If the exit status is not 0, a product is missing or empty, or the disk is full.
         """
-        for name in products:
+        for name in (*products, tool.log):
             (self.folder / name).unlink(missing_ok=True)
         self.progress(f"{tool.stage} ({tool.name})")
         scratch = self.folder / "tmp"
@@ -97,8 +97,7 @@ class Workshop:
             check=False,
         )
         seconds = time.monotonic() - started
-        said = done.stdout.decode(errors="replace")
-        self._keep_log(tool, said)
+        said = self._keep_log(tool, done.stdout.decode(errors="replace"))
         self.check_space(0)
         missing = [name for name in products if not self._size(name)]
         if done.returncode != 0:
@@ -127,14 +126,17 @@ class Workshop:
         """The error of a tool, in one line."""
         return SynthError(f"{tool.name}: it {rule}: {reason}; see {self.logs / tool.log}")
 
-    def _keep_log(self, tool: Tool, said: str) -> None:
+    def _keep_log(self, tool: Tool, said: str) -> str:
+        """Join what the tool logged and what it printed; the whole text."""
+        log = self.folder / tool.log
         # A full disk is reported by check_space, not here.
         with contextlib.suppress(OSError):
-            log = self.folder / tool.log
-            with log.open("a") as stream:
-                stream.write(said)
+            if log.is_file():
+                said = log.read_text(errors="replace") + said
+            log.write_text(said)
             if self.logs != self.folder:
                 shutil.copyfile(log, self.logs / tool.log)
+        return said
 
     def _size(self, name: str) -> int:
         file = self.folder / name
@@ -143,5 +145,6 @@ class Workshop:
 
 def _reason(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if "error:" in line.lower()]
-    return (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR: ").rstrip(".")
+    # The first of several: those behind it follow from it.
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:]
+    return (errors or ["it said nothing"])[0].removeprefix("ERROR: ").rstrip(".")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sqwire.hw.ranges import Range
-from sqwire.hw.staircase import Steps
+from sqwire.hw.steps import Steps
 
 from . import ops
 from .errors import CompileError

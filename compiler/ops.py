@@ -21,7 +21,7 @@ from sqwire.hw.flatten import Flatten as FlattenHw
 from sqwire.hw.maxpool import MaxPool as MaxPoolHw
 from sqwire.hw.ranges import Range
 from sqwire.hw.staircase import Staircase as StaircaseHw
-from sqwire.hw.staircase import Steps
+from sqwire.hw.steps import Steps
 from sqwire.hw.sumpool import SumPool as SumPoolHw
 from sqwire.hw.window import Window
 

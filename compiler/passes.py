@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sqwire.hw.staircase import Steps
+from sqwire.hw.steps import Steps
 
 from . import ops
 from .graph import Graph, Node

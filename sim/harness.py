@@ -87,9 +87,11 @@ class _Component(wiring.Component):  # type: ignore[misc]
         uppermost records of ``out_records``, and a new chunk begins; ``out_count`` of it have come.
     stall_i, stall_o : ``In(1)``
         Insert pauses at the input (at the output): fixed pseudo-random sequences in which
-        stretches of 16 cycles never, seldom, often and always pause.
+        stretches of cycles never, seldom, often and always pause; 16 cycles each at the input, at
+        the output so many more as it has fewer transfers (at most 1024 cycles).
     idle_limit, idle
-        ``idle`` rises after ``idle_limit`` cycles without a transfer on either port.
+        ``idle`` rises when for ``idle_limit`` cycles the design has neither taken nor offered
+        a transfer, cycles of inserted pauses not counted.
     violations : ``Out(3)``
         Sticky: while ``m_axis_tvalid`` waited for ``tready`` it fell (bit 0), ``tdata``
         changed (1), ``tlast`` changed (2).
@@ -149,7 +151,7 @@ class _Component(wiring.Component):  # type: ignore[misc]
         # Source: once offered, a transfer stays until it is taken.
         index = Signal(range(h.in_transfers))
         offered = Signal()
-        pause_i = _pauses(m, "i", 0x2545F491)
+        pause_i = _pauses(m, "i", 0x2545F491, 4)
         m.d.comb += [
             s_valid.eq((self.in_go != self.in_done) & (offered | ~(self.stall_i & pause_i))),
             Cat(s_data, s_last).eq(self.in_records.word_select(index, h.in_bytes * 8)),
@@ -166,7 +168,8 @@ class _Component(wiring.Component):  # type: ignore[misc]
             m.d.sync += [started.eq(1), self.first_in.eq(cycle)]
 
         # Sink: records enter at the top.
-        pause_o = _pauses(m, "o", 0x9E3779B9)
+        fewer = int(h.input.frame) // int(h.output.frame)
+        pause_o = _pauses(m, "o", 0x9E3779B9, min(4 + fewer.bit_length(), 10))
         m.d.comb += m_ready.eq(~(self.stall_o & pause_o))
         with m.If(given):
             full = self.out_count + 1 == self.out_limit
@@ -196,7 +199,9 @@ class _Component(wiring.Component):  # type: ignore[misc]
             )
 
         quiet = Signal(CYCLE_BITS)
-        with m.If(taken | given):
+        # Pauses that are made here do not count: the design cannot help them.
+        pausing = (m_valid & ~m_ready) | ((self.in_go != self.in_done) & ~s_valid)
+        with m.If(taken | given | pausing):
             m.d.sync += quiet.eq(0)
         with m.Else():
             m.d.sync += quiet.eq(quiet + 1)
@@ -213,16 +218,19 @@ def _axis(name: str, bits: int) -> tuple[Signal, Signal, Signal, Signal]:
     )
 
 
-def _pauses(m: Module, name: str, seed: int) -> Signal:
-    """A pseudo-random bit that says whether to pause in this cycle."""
+def _pauses(m: Module, name: str, seed: int, stretch_bits: int) -> Signal:
+    """A pseudo-random bit that says whether to pause in this cycle.
+
+    The probability is 0, 1/4, 3/4 or 1, chosen anew after ``2**stretch_bits`` cycles.
+    """
     # xorshift32 (Marsaglia 2003, "Xorshift RNGs"): period 2**32 - 1.
     state = Signal(32, init=seed, name=f"random_{name}")
     a, b, c = (Signal(32, name=f"random_{name}_{step}") for step in range(3))
     m.d.comb += [a.eq(state ^ (state << 13)), b.eq(a ^ (a >> 17)), c.eq(b ^ (b << 5))]
-    count = Signal(4, name=f"stretch_{name}")
+    count = Signal(stretch_bits, name=f"stretch_{name}")
     kind = Signal(2, name=f"kind_{name}")
     m.d.sync += [state.eq(c), count.eq(count + 1)]
-    with m.If(count == 15):
+    with m.If(count.all()):
         m.d.sync += kind.eq(state[8:10])
     pause = Signal(name=f"pause_{name}")
     with m.Switch(kind):

@@ -148,9 +148,11 @@ def build(
         ]  # fmt: skip
     kept = cache / _fingerprint(folder) if cache and simulator == "verilator" else None
     if kept and kept.is_dir():
-        # New time stamps: make must not find them older than the library.
+        # Time stamps to come: for make they must be newer than the Makefile to be written.
+        later = time.time() + 2 * timeout_seconds
         for file in kept.iterdir():
             shutil.copyfile(file, folder / file.name)
+            os.utime(folder / file.name, (later, later))
     _child(
         "build",
         {

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqwire.hw.ranges import Range
-from sqwire.hw.staircase import Steps
+from sqwire.hw.steps import Steps
 
 from ..errors import CompileError
 

@@ -17,14 +17,15 @@ from sqwire.hw.beat import Beat
 from sqwire.hw.ranges import Range
 
 LANES = 4
-WEIGHTS = np.random.default_rng(1).integers(-2, 3, (2, LANES, LANES))
+WEIGHTS = np.random.default_rng(1).integers(-3, 4, (2, LANES, LANES))
 PORT = Port(Beat(Range.signed(8), LANES), frame=2)
 
 
 class Layer(wiring.Component):
     """``o.lane[j] = (sum over t of weights[j][t] * i.lane[t]) >> 2``, modulo 256, registered.
 
-    Structures of arrays on purpose: their names have brackets, on which abc9 stumbles.
+    Structures of arrays on purpose: with these weights their names, which have brackets, make
+    abc9 of Yosys 0.70 fail where nothing is done about it.
     """
 
     def __init__(self, weights):

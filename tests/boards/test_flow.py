@@ -2,26 +2,21 @@
 
 import json
 import re
-from collections import namedtuple
-from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
-from shutil import disk_usage
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
 
-from sqwire.boards import flow as flow_module
-from sqwire.boards import tools
 from sqwire.boards.catalog import find_board
-from sqwire.boards.flow import ARTEFACTS, synth
+from sqwire.boards.flow import ARTEFACTS
 from sqwire.boards.report import Cells, SynthResult
-from sqwire.boards.tools import YOSYS, SynthError, Workshop
+from sqwire.boards.tools import Workshop
 from sqwire.boards.yosys import synthesize
-from sqwire.compiler.build import Build, compile_model
-from sqwire.hw.axis import Port
-from sqwire.hw.beat import Beat
-from sqwire.hw.ranges import Range
 
 ULX3S = find_board("ulx3s_85f")
 
@@ -80,15 +75,12 @@ def test_the_netlist_has_the_ports_of_the_network(routed, network):
     port = network[0]
     text = (routed[0] / "netlist.v").read_text()
     assert re.findall(r"^module (\w+)", text, re.MULTILINE) == ["sqwire_top"]
-    ports = dict(re.findall(r"^  (?:in|out)put (?:\[(\d+):0\] )?(\w+);", text, re.MULTILINE))
-    names = {name: int(msb or 0) + 1 for msb, name in
-             re.findall(r"^  (?:in|out)put (?:\[(\d+):0\] )?(\w+);", text, re.MULTILINE)}
+    ports = re.findall(r"^  (?:input|output) (?:\[(\d+):0\] )?(\w+);", text, re.MULTILINE)
     bus = {"tdata": port.bits, "tvalid": 1, "tready": 1, "tlast": 1}
-    assert names == {
-        "clk": 1, "rst": 1, "error": 1,
+    assert {name: int(msb or 0) + 1 for msb, name in ports} == {
+        **dict.fromkeys(("clk", "rst", "error"), 1),
         **{f"{side}_axis_{name}": bits for side in "sm" for name, bits in bus.items()},
     }
-    assert ports
 
 
 def test_the_netlist_holds_only_cells_that_yosys_models(routed):
@@ -127,76 +119,42 @@ def test_what_is_routed_computes_what_the_network_computes(routed, network, netl
         assert not chip.step(**idle)["o_valid"]
 
 
-def test_arrays_in_structures_in_a_hierarchy_pass_abc9(design, routed):
-    # Without "rename -unescape" Yosys 0.70 fails on this very design: names with brackets.
-    text = design.read_text()
-    assert re.search(r"wire width \d+ \\\\?.*\[\d\]", text)
-    assert "abc9" in (routed[0] / "synth.yosys.log").read_text()
+def test_names_on_which_abc9_stumbles_are_no_trap(design, routed):
+    # A plain synth_ecp5 of this very design ends in an assertion (Yosys 0.70).
+    assert "i.lane[1]" in design.read_text()
+    assert routed[1].network.lut4 > 0
+    assert "ABC9" in (routed[0] / "synth.yosys.log").read_text()
 
 
-def test_broken_rtlil_gives_one_line_and_leaves_no_result(flow, tmp_path):
-    broken = tmp_path / "broken.il"
-    broken.write_text("module \\sqwire_top\n  rubbish\nend\n")
-    folder = tmp_path / "out"
-    folder.mkdir()
-    with pytest.raises(SynthError) as caught:
-        flow(folder, design=broken)
-    log = folder / "synth.yosys.log"
-    assert re.fullmatch(rf"yosys: it must exit with 0, not 1: [^\n]+; see {log}", str(caught.value))
-    assert "rubbish" in log.read_text() or "error" in log.read_text().lower()
-    assert not (folder / "synth.json").exists()
+class Memories(wiring.Component):
+    """A multiplier, a block RAM and a LUT RAM."""
 
+    def __init__(self):
+        super().__init__(
+            {"a": In(16), "b": In(16), "product": Out(32), "wide": Out(18), "narrow": Out(4)}
+        )
 
-def test_a_port_of_another_width_is_refused(flow, tmp_path):
-    with pytest.raises(SynthError, match=r"^yosys: .*s_axis_tdata from 40 bits to 32 bits.*; see "):
-        flow(tmp_path, port_in=Port(Beat(Range.signed(8), 5), 1))
-
-
-def test_a_design_that_is_too_big_is_refused_before_routing(flow, tmp_path):
-    small = replace(ULX3S, name="tiny", resources=replace(ULX3S.resources, ff=100))
-    stages = []
-    with pytest.raises(SynthError, match=r"^Design: flip-flops must be at most 100 on tiny, not "):
-        flow(tmp_path, board=small, progress=stages.append)
-    assert stages == ["synthesis (yosys)"]
-
-
-def test_a_clock_out_of_reach_is_refused_with_the_one_that_was_reached(flow, tmp_path):
-    with pytest.raises(
-        SynthError,
-        match=r"^Design: Fmax must be at least 900 MHz on ulx3s_85f, not \d+\.\d MHz; .*; "
-        r"critical path in .*synth.nextpnr.log$",
-    ):
-        flow(tmp_path, clock_hz=900e6)
-    assert not (tmp_path / "synth.json").exists()
-
-
-def test_a_pin_that_the_device_lacks_is_refused(flow, tmp_path):
-    wrong = replace(ULX3S, clock_site="Z99")
-    with pytest.raises(SynthError, match=r"^nextpnr: it must exit with 0, not \d+: [^\n]*Z99"):
-        flow(tmp_path, board=wrong)
-
-
-def test_a_full_disk_is_refused_before_anything_runs(flow, tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(tools.shutil, "disk_usage", lambda _: usage(1 << 30, 1 << 30, 1 << 20))
-    with pytest.raises(SynthError, match=r"^Disk of .*: \d+ MiB must be free, not 1 MiB; "):
-        flow(tmp_path)
-    assert disk_usage is not tools.shutil.disk_usage
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("clock_hz", [0, -1, 1e9])
-def test_a_clock_that_is_none_is_refused(flow, tmp_path, clock_hz):
-    with pytest.raises(ValueError, match="clock_hz must be above 0 and below 1 GHz"):
-        flow(tmp_path, clock_hz=clock_hz)
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.product.eq(self.a * self.b)
+        for name, bits, depth, domain in (("wide", 18, 1024, "sync"), ("narrow", 4, 16, "comb")):
+            memory = m.submodules[name] = Memory(shape=bits, depth=depth, init=[])
+            write, read = memory.write_port(), memory.read_port(domain=domain)
+            m.d.comb += [
+                write.en.eq(1),
+                write.addr.eq(self.a),
+                write.data.eq(self.b),
+                read.addr.eq(self.b),
+                getattr(self, name).eq(read.data),
+            ]
+        return m
 
 
 def test_multipliers_and_memories_are_counted(tmp_path):
-    (tmp_path / "design.il").write_text(MEMORIES)
-    (tmp_path / "shell.il").write_text(WRAPPER)
-    network, design, _ = synthesize(Workshop(tmp_path, tmp_path, lambda _: None), "sqwire_top")
+    (tmp_path / "design.il").write_text(rtlil.convert(Memories(), name="memories"))
+    (tmp_path / "shell.il").write_text(rtlil.convert(Memories(), name="shell"))
+    network, _, _ = synthesize(Workshop(tmp_path, tmp_path, lambda _: None), "memories")
     assert (network.dsp, network.bram, network.lutram) == (1, 1, 1)
-    assert design == network
 
 
 def test_a_cell_of_another_family_is_refused():

@@ -7,11 +7,10 @@ import pytest
 
 from sqwire import train
 from sqwire.compiler import frontend, ops
-from sqwire.compiler.build import compile_model
 from sqwire.compiler.graph import INPUT, Graph, Node
 from sqwire.compiler.host import Input, Output
 from sqwire.hw.ranges import Range
-from sqwire.hw.staircase import Steps
+from sqwire.hw.steps import Steps
 from sqwire.train import frozen as fz
 
 

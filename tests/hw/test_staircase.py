@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqwire.hw.ranges import Range
-from sqwire.hw.staircase import Staircase, Steps
+from sqwire.hw.staircase import Staircase
+from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator
 
 
@@ -89,3 +90,43 @@ def test_disordered_thresholds_are_refused():
         Steps(np.array([3]), np.array([0]))
     with pytest.raises(ValueError, match="one a channel"):
         Staircase((Steps(np.array([], int), np.array([1])),), ())
+
+
+def circuits(spec):
+    return [type(circuit).__name__ for circuit in spec.circuits]
+
+
+def test_levels_at_even_distance_are_a_shift():
+    spec = check([lambda x: min(max(x >> 3, 0), 15)], [Range(-300, 511)])
+    assert circuits(spec) == ["Shift"]
+    assert spec.latency_cycles == 1
+
+
+@pytest.mark.parametrize("offset", [-37, -8, 4, 5, 100])
+@pytest.mark.parametrize("shift", [0, 1, 4])
+def test_shifts_with_an_offset_and_signed_levels_are_exact(offset, shift):
+    spec = check([lambda x: min(max((x + offset) >> shift, -8), 7)], [Range(-200, 260)], beats=1)
+    assert circuits(spec) == ["Shift"]
+
+
+def test_many_levels_are_searched():
+    spec = check([lambda x: int(x * 0.37), lambda x: int(x * x * 0.003)], [Range(-150, 300)] * 2)
+    assert circuits(spec) == ["Search", "Search"]
+
+
+def test_a_search_whose_count_is_the_level_needs_no_last_cycle():
+    spec = check([lambda x: int(x * 0.3)], [Range(0, 255)])
+    assert spec.latency_cycles == 7
+
+
+def test_channels_with_different_circuits_come_out_together():
+    spec = check(
+        [
+            lambda x: 5,
+            lambda x: min(max(x >> 4, 0), 15),
+            lambda x: min(max(round(x * 0.041), 0), 15),
+            lambda x: int(x * 0.37),
+        ],
+        [Range(-256, 255)] * 4,
+    )
+    assert circuits(spec) == ["Constant", "Shift", "Compare", "Search"]
