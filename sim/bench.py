@@ -45,7 +45,7 @@ class _Pass:
     def __init__(self, dut: Any, job: dict[str, Any], play: dict[str, Any]) -> None:
         self._dut, self._job, self._play = dut, job, play
         self.records: list[bytes] = []
-        self._seen: dict[str, list[str]] = {path: [] for path in play["watch"]}
+        self._seen: dict[str, dict[str, Any]] = {}
         self._received = 0
         self._go = 0
 
@@ -125,12 +125,11 @@ class _Pass:
         """Record the first transfers on internal streams, looked at in mid-cycle."""
         streams = []
         for path, count in self._play["watch"].items():
-            scope = self._dut
-            *parents, port = path.split(".")
-            for name in parents:
-                scope = scope[name]
-            signals = [scope[f"{port}__{what}"] for what in ("valid", "ready", "payload")]
-            streams.append((self._seen[path], count, *signals))
+            signals = self._find(path)
+            if signals is not None:
+                seen: list[str] = []
+                self._seen[path] = {"bits": len(signals[2]), "words": seen}
+                streams.append((seen, count, *signals))
         clock_falls = FallingEdge(self._dut.clk)
         while streams:
             await clock_falls
@@ -138,3 +137,14 @@ class _Pass:
                 if int(valid.value) and int(ready.value):
                     seen.append(f"{int(payload.value):x}")
             streams = [s for s in streams if len(s[0]) < s[1]]
+
+    def _find(self, path: str) -> list[Any] | None:
+        """``valid``, ``ready`` and ``payload`` of a stream; None where the netlist lost one."""
+        *parents, port = path.split(".")
+        try:
+            scope = self._dut
+            for name in parents:
+                scope = scope[name]
+            return [scope[f"{port}__{what}"] for what in ("valid", "ready", "payload")]
+        except KeyError:
+            return None

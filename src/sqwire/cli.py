@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_INTERRUPTED = 130  # the status typer leaves with after Ctrl-C
 _notes = Console(stderr=True, highlight=False)
 
 BuildFolder = Annotated[Path, typer.Argument(help="Build folder written by sqwire compile.")]
@@ -60,7 +61,7 @@ def _root(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe: a TOML file, see docs/training.md.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")] = Path("build/train"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder.")] = Path("build/train"),
     as_json: Json = False,
 ) -> None:
     """Train a sparse, low-bit network from a recipe; writes model.onnx, card.json, vectors.npz."""
@@ -99,7 +100,8 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Run the circuit in Verilator on real inputs."""
-    y, result = verbs.simulate(build, verbs.load_array(x), saturate=saturate, progress=_say)
+    opened = verbs.open_build(build)
+    y, result = verbs.simulate(opened, verbs.load_array(x), saturate=saturate, progress=_say)
     draft = out.with_name(f".{out.name}")
     with draft.open("wb") as file:
         np.save(file, y)
@@ -174,11 +176,12 @@ def demo(
 def main() -> None:
     """Entry point of the ``sqwire`` command."""
     try:
-        app(standalone_mode=True)
+        app()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            print("sqwire: interrupted; what was not finished was not kept", file=sys.stderr)
+        raise
     except USER_ERRORS as error:
         line = " ".join(str(error).split()) or type(error).__name__
         print(f"sqwire: {line}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("sqwire: interrupted; what was not finished was not kept", file=sys.stderr)
-        sys.exit(130)

@@ -6,6 +6,7 @@ training loads torch.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .sim.network import Result
     from .sim.verify import Report
 
-__all__ = ["compile", "load_array", "simulate", "synth", "train", "verify"]
+__all__ = ["compile", "load_array", "open_build", "simulate", "synth", "train", "verify"]
 
 Progress = Callable[[str], None]
 Level = Literal["component", "network", "netlist"]
@@ -56,7 +57,9 @@ def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Bui
     if isinstance(model, str):
         model = Path(model)
     if not isinstance(model, bytes | Path):
-        model = model.to_qonnx()
+        from .train import to_bytes
+
+        model = to_bytes(model)
     return compile_model(model, out, progress=progress)
 
 
@@ -73,15 +76,19 @@ def simulate(
     ``x`` is (frames, channels, height, width) as the ONNX graph takes it. Values outside the
     input's range are refused unless ``saturate``.
     """
-    from .sim.network import simulate_build
-
-    build = _open(build)
+    build = open_build(build)
     graph = build.graph
     codes = graph.input.quantize(x, saturate=saturate)
-    progress(f"simulate {len(codes)} frames")
-    result = simulate_build(build, codes, stalls=stalls)
     last = graph.tensors[graph.nodes[-1].name]
-    return graph.output.dequantize(result.y.reshape(len(codes), *last.shape)), result
+    beats = codes.reshape(len(codes), build.input.frame, build.input.beat.lanes)
+
+    from .sim.network import simulate as run
+
+    progress(f"simulate {len(codes)} frames in Verilator")
+    with tempfile.TemporaryDirectory(prefix="sqwire.") as folder:
+        result = run([build.design], build.input, build.output, beats, Path(folder), stalls=stalls)
+    y = result.check().y.reshape(len(codes), *last.shape)
+    return graph.output.dequantize(y), result
 
 
 def verify(
@@ -97,9 +104,10 @@ def verify(
     Every integer must agree. ``vectors`` is a ``.npz`` with ``x`` and ``y``; without it random and
     extreme frames stand in and only the circuit is compared. ``frames`` limits how many run.
     """
+    build = open_build(build)
+
     from .sim.verify import verify as check
 
-    build = _open(build)
     return check(
         build,
         vectors=None if vectors is None else Path(vectors),
@@ -121,9 +129,7 @@ def synth(
     from .boards.catalog import find_board
     from .boards.flow import synth as flow
 
-    return flow(
-        _open(build), find_board(board), clock_hz=clock_hz, seed=seed, progress=progress
-    )
+    return flow(open_build(build), find_board(board), clock_hz=clock_hz, seed=seed, progress=progress)
 
 
 def load_array(file: Path | str) -> NDArray[np.generic]:
@@ -143,7 +149,8 @@ def load_array(file: Path | str) -> NDArray[np.generic]:
     return np.asarray(array)
 
 
-def _open(build: Build | Path | str) -> Build:
+def open_build(build: Build | Path | str) -> Build:
+    """A build, from itself or from its folder; BuildError if it is none or not sound."""
     from .compiler.build import Build
 
     return build if isinstance(build, Build) else Build.load(build)

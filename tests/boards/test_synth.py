@@ -118,6 +118,30 @@ def test_a_run_that_fails_leaves_the_build_as_it_was(build, monkeypatch, error):
     assert listing(build) == before
 
 
+def test_what_other_stages_add_meanwhile_stays(build, pretend, tmp_path):
+    (tmp_path / "verify.json").write_text("{}")
+    build.add(tmp_path, ["verify.json"])
+    synth(build, ULX3S)  # knows nothing of verify.json
+    assert "verify.json" in Build.load(build.path).files
+
+
+def test_a_build_that_is_compiled_anew_meanwhile_is_not_mixed_with_the_old(
+    build, pretend, monkeypatch, tmp_path
+):
+    run = flow.run_flow
+
+    def run_flow(*args, **options):
+        result = run(*args, **options)
+        (tmp_path / "design.il").write_text("another")
+        build.add(tmp_path, ["design.il"])
+        return result
+
+    monkeypatch.setattr(flow, "run_flow", run_flow)
+    with pytest.raises(SynthError, match=r"^Build .*: .* was compiled anew; "):
+        synth(build, ULX3S)
+    assert not set(ARTEFACTS) & set(Build.load(build.path).files)
+
+
 def test_a_disk_that_fills_up_is_named_in_one_line(build, monkeypatch):
     def run_flow(*args, **options):
         raise OSError(28, "No space left on device")
