@@ -128,7 +128,7 @@ class _Pass:
             signals = self._find(path)
             if signals is not None:
                 seen: list[str] = []
-                self._seen[path] = {"bits": len(signals[2]), "words": seen}
+                self._seen[path] = {"bits": len(str(signals[2].value)), "words": seen}
                 streams.append((seen, count, *signals))
         clock_falls = FallingEdge(self._dut.clk)
         while streams:

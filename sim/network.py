@@ -12,13 +12,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sqwire.compiler.build import Build
 from sqwire.hw import axis
+from sqwire.hw.beat import Beat
+from sqwire.hw.ranges import Range
 
 from . import harness, runner, words
 from .play import Play, Recording, Result, Stalls, Watch
 from .toolchain import SimulatorName
 
-__all__ = ["Bench", "Play", "Recording", "Result", "Stalls", "Watch", "simulate"]
+__all__ = [
+    "Bench",
+    "Play",
+    "Recording",
+    "Result",
+    "Stalls",
+    "Watch",
+    "bench_of",
+    "simulate",
+    "simulate_build",
+]
 
 Int = NDArray[np.int64]
 
@@ -201,6 +214,54 @@ def simulate(
         cache=cache,
     )
     return bench.simulate(frames, stalls, watch=bool(bench.watches))[0]
+
+
+def bench_of(build: Build, *, watched_frames: int = 0) -> Bench:
+    """The bench of a build's Verilog, kept in the build folder until the design changes.
+
+    The outputs of the first ``watched_frames`` frames of every layer can be watched.
+    """
+    stages = {stage.name: stage for stage in build.plan.network.stages}
+    last = {node: stages[name] for node, name in build.plan.outputs.items()}
+    watches = [
+        Watch(
+            node,
+            f"network.{stage.instance}",
+            stage.spec.outputs[0],
+            watched_frames * stage.spec.beats_out,
+        )
+        for node, stage in last.items()
+    ]
+    folder = build.path / "simulation"
+    return Bench.build(
+        [build.design], *ports(build), folder / "network", watches=watches, cache=folder / "library"
+    )
+
+
+def ports(build: Build) -> tuple[axis.Port, axis.Port]:
+    """The ports of a build's Verilog, by its own ``plan.json``."""
+    plan = json.loads((build.path / "plan.json").read_text())
+    made = [
+        axis.Port(Beat(Range(*port["range"]), port["channels"]), port["beats"])
+        for port in (plan["s_axis"], plan["m_axis"])
+    ]
+    return made[0], made[1]
+
+
+def simulate_build(build: Build, codes: Int, *, stalls: Stalls = "none") -> Result:
+    """Run input codes (frames, height, width, channels) through a build's Verilog.
+
+    Raises
+    ------
+    ValueError
+        If the codes are not the network's input.
+    SimulationError
+        If the simulator fails, or the circuit breaks a rule of its streams.
+    """
+    build.graph.input.check(codes)
+    bench = bench_of(build)
+    frames = codes.reshape(len(codes), bench.input.frame, bench.input.beat.lanes)
+    return bench.simulate(frames, stalls)[0].check()
 
 
 def _check_frames(port: axis.Port, frames: Int) -> None:

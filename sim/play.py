@@ -117,8 +117,8 @@ class Result:
     """From the first transfer in to the last one out, both counted."""
     latency_cycles: int
     """The same for the first frame alone."""
-    cycles_per_frame: float
-    """Mean distance between the last transfers of successive frames; NaN for fewer than two."""
+    cycles_per_frame: float | None
+    """Mean distance between the last transfers of successive frames; None for fewer than two."""
     errors: int
     """Cycles in which ``error`` was high."""
     violations: tuple[str, ...]
@@ -158,7 +158,7 @@ class Result:
             y=recording.data[: whole * beats].reshape(whole, beats, -1),
             cycles=int(recording.cycles[-1]) + 1 if came else 0,
             latency_cycles=int(ends[0]) + 1 if whole else 0,
-            cycles_per_frame=float(np.diff(ends).mean()) if whole > 1 else float("nan"),
+            cycles_per_frame=float(np.diff(ends).mean()) if whole > 1 else None,
             errors=recording.errors,
             violations=tuple(violations),
             seen=recording.seen,
