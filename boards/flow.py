@@ -153,7 +153,7 @@ def run_flow(
         raise SynthError(
             f"Design: Fmax must be at least {clock_hz / 1e6:g} MHz on {board.name}, not "
             f"{fmax_hz / 1e6:.1f} MHz; try a lower clock or another seed; "
-            f"critical path in {workshop.logs / NEXTPNR.log}"
+            f"critical path in {workshop.logs / workshop.log(NEXTPNR)}"
         )
     seconds["ecppack"] = pack.pack(workshop)
     result = SynthResult(

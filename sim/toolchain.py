@@ -14,13 +14,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from sqwire.compiler.yosys import ToolError
+from sqwire.compiler.tools import ToolError
 
 __all__ = [
     "Library",
     "SimulationError",
     "SimulatorName",
     "check_tools",
+    "compiler",
     "environment",
     "make_flags",
     "versions",
@@ -51,7 +52,7 @@ def check_tools(simulator: SimulatorName) -> None:
             )
 
 
-def _compiler(folder: Path) -> dict[str, str]:
+def compiler(folder: Path) -> dict[str, str]:
     """Make variables that name the C++ compiler: the system's, or the ziglang wheel's."""
     for name in ("g++", "c++", "clang++"):
         found = shutil.which(name)
@@ -92,7 +93,7 @@ def environment(simulator: SimulatorName) -> dict[str, str]:
 
 def make_flags(folder: Path, *, optimize: bool) -> str:
     """``MAKEFLAGS`` for what Verilator wrote into ``folder``."""
-    tools = [f"{name}={value}" for name, value in _compiler(folder).items()]
+    tools = [f"{name}={value}" for name, value in compiler(folder).items()]
     level = "OPT_FAST=-O1" if optimize else "OPT_FAST=-O0"
     return " ".join([*tools, *_MAKE_VARIABLES, level])
 
@@ -102,8 +103,8 @@ def versions(simulator: SimulatorName, folder: Path) -> list[str]:
     found = [simulator, f"cocotb {metadata.version('cocotb')}", sys.executable]
     if simulator == "icarus":
         return [*found, _output("iverilog", "-V")]
-    compiler = _output(_compiler(folder)["CXX"], "--version")
-    return [*found, f"verilator {metadata.version('verilator')}", *_MAKE_VARIABLES, compiler]
+    made_by = _output(compiler(folder)["CXX"], "--version")
+    return [*found, f"verilator {metadata.version('verilator')}", *_MAKE_VARIABLES, made_by]
 
 
 def _output(*command: str) -> str:

@@ -129,7 +129,9 @@ def synth(
     from .boards.catalog import find_board
     from .boards.flow import synth as flow
 
-    return flow(open_build(build), find_board(board), clock_hz=clock_hz, seed=seed, progress=progress)
+    return flow(
+        open_build(build), find_board(board), clock_hz=clock_hz, seed=seed, progress=progress
+    )
 
 
 def load_array(file: Path | str) -> NDArray[np.generic]:
