@@ -155,7 +155,7 @@ class Result:
             violations.append(f"m_axis_tlast is {level} on transfer {at} of frame {frame}")
         ends = recording.cycles[: whole * beats].reshape(-1, beats)[:, -1]
         return cls(
-            y=recording.data[: whole * beats].reshape(whole, beats, -1),
+            y=recording.data[: whole * beats].reshape(whole, beats, output.beat.lanes),
             cycles=int(recording.cycles[-1]) + 1 if came else 0,
             latency_cycles=int(ends[0]) + 1 if whole else 0,
             cycles_per_frame=float(np.diff(ends).mean()) if whole > 1 else None,

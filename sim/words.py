@@ -21,13 +21,14 @@ def pack(values: NDArray[np.int64], field_bits: int) -> list[int]:
     rows, columns = values.shape
     raw = np.ascontiguousarray(values, dtype="<i8").view(np.uint8).reshape(rows, columns, 8)
     if field_bits % 8 == 0 and field_bits <= 64:
-        packed = np.ascontiguousarray(raw[:, :, : field_bits // 8]).reshape(rows, -1)
+        packed = raw[:, :, : field_bits // 8].reshape(rows, columns * field_bits // 8)
     else:
         bits = np.unpackbits(raw, axis=2, bitorder="little")
         if field_bits > 64:
             bits = np.concatenate([bits, np.repeat(bits[:, :, -1:], field_bits - 64, axis=2)], 2)
-        packed = np.packbits(bits[:, :, :field_bits].reshape(rows, -1), axis=1, bitorder="little")
-    return [int.from_bytes(row, "little") for row in packed]
+        flat = bits[:, :, :field_bits].reshape(rows, columns * field_bits)
+        packed = np.packbits(flat, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 def unpack(
@@ -70,7 +71,7 @@ def to_tdata(port: axis.Port, values: NDArray[np.int64]) -> NDArray[np.uint8]:
             f"not {values.min()}..{values.max()}"
         )
     raw = np.ascontiguousarray(values, dtype="<i8").view(np.uint8).reshape(*values.shape, 8)
-    return np.ascontiguousarray(raw[:, :, :size]).reshape(len(values), -1)
+    return np.ascontiguousarray(raw[:, :, :size]).reshape(len(values), port.beat.lanes * size)
 
 
 def from_tdata(port: axis.Port, raw: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -131,12 +132,14 @@ class _Writer:
         self.constants.append(numpy_helper.from_array(array.reshape(np.shape(value)), name))
         return name
 
-    def node(self, kind: str, name: str, inputs: list[str], **attributes: object) -> str:
+    def node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
         output = f"{name}_out"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
         return output
 
-    def quant(self, name: str, source: str, bits: int, *, signed: bool, narrow: bool = False) -> str:
+    def quant(
+        self, name: str, source: str, bits: int, *, signed: bool, narrow: bool = False
+    ) -> str:
         inputs = [
             source,
             self.constant(f"{name}_scale", 1.0),
@@ -163,9 +166,8 @@ class _Writer:
         return self.node("Add", f"{layer}.add", [scaled, self.constant(f"{layer}_bias", bias)])
 
     def model(self, network: Frozen) -> onnx.ModelProto:
-        first, *_, last = network.nodes.values()
-        assert isinstance(first.op, frozen.Quantize)
-        shape = [1, *first.op.shape]
+        *_, last = network.nodes.values()
+        shape = [1, *network.input.shape]
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
         y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, len(last.bounds.low)])
         self.nodes[-1].output[0] = "y"

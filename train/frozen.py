@@ -207,6 +207,13 @@ class Frozen:
 
     nodes: Mapping[str, Node]
 
+    @property
+    def input(self) -> Quantize:
+        """The first node."""
+        op = next(iter(self.nodes.values())).op
+        assert isinstance(op, Quantize)
+        return op
+
     def __call__(self, x: NDArray[np.generic]) -> Float:
         *_, y = self._run(x).values()
         return y.numpy()

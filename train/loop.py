@@ -141,10 +141,11 @@ def fit(
                 f"Training: loss must be finite, not {loss} in epoch {epoch + 1} of {stage}; "
                 "lower the learning rate"
             )
-        if checkpoint and (epoch + 1) % _CHECKPOINT_EPOCHS == 0:
-            _save(checkpoint, network, optimizer, epoch + 1)
+        done = epoch + 1
+        if checkpoint and (done % _CHECKPOINT_EPOCHS == 0 or done == schedule.epochs):
+            _save(checkpoint, network, optimizer, done)
         if progress:
-            progress(Event(stage, epoch + 1, schedule.epochs, loss))
+            progress(Event(stage, done, schedule.epochs, loss))
     network.quantize(method is not None)
     network.eval()
 

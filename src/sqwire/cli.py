@@ -65,9 +65,11 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a sparse, low-bit network from a recipe; writes model.onnx, card.json, vectors.npz."""
-    folder = verbs.train(recipe, out, progress=not as_json)
-    card = json.loads((folder / "card.json").read_text())
-    _print({"folder": str(folder), "card": card}, [f"trained: {folder / 'model.onnx'}"], as_json)
+    trained = verbs.train(recipe, out, console=None if as_json else _notes)
+    if as_json:
+        print(trained.card.to_json(), end="")
+    else:
+        print(f"accuracy {trained.accuracy:.2%}, {trained.card.zeros:.1%} zeros: {trained.model}")
 
 
 @app.command()

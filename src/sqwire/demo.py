@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,9 @@ from rich.table import Table
 from . import verbs
 from .boards.report import SynthResult
 from .compiler.build import Build
+
+if TYPE_CHECKING:
+    from .train import Run
 
 __all__ = ["Report", "run"]
 
@@ -29,8 +32,7 @@ NETLIST_FRAMES = 20
 class Report:
     """What the demo reached; printed as one table."""
 
-    folder: Path
-    card: dict[str, Any]
+    trained: Run
     build: Build
     synth: SynthResult
     verified: dict[str, int]
@@ -39,20 +41,22 @@ class Report:
 
     def facts(self) -> list[tuple[str, str]]:
         """The rows of the table."""
-        card, plan, cells = self.card, self.build.plan, self.synth.network
+        card, plan, cells = self.trained.card, self.build.plan, self.synth.network
         fmax, latency = self.synth.fmax_hz, plan.latency_cycles
+        plain = self.trained.float_accuracy
         rows = [
-            ("test accuracy, float", f"{card['accuracy']['float']:.2%}"),
-            ("test accuracy, quantized and sparse", f"{card['accuracy']['quantized']:.2%}"),
+            ("test accuracy, float", "-" if plain is None else f"{plain:.2%}"),
+            ("test accuracy, sparse and 4-bit", f"{self.trained.accuracy:.2%}"),
         ]
         rows += [
-            (f"zeros in {layer['name']}", f"{layer['zeros']:.1%} of {layer['weights']:,}")
-            for layer in card["layers"]
+            (f"zeros in {layer.name}", f"{layer.zeros:.1%} of {layer.weights:,}")
+            for layer in card.layers
+            if layer.weights
         ]
         rows += [
-            ("zeros in all", f"{card['zeros']:.1%} of {card['weights']:,}"),
-            ("compression, everything counted", f"{card['compression']['honest']:.1f}x"),
-            ("compression, as papers count it", f"{card['compression']['papers']:.1f}x"),
+            ("zeros in all", f"{card.zeros:.1%} of {card.weights:,}"),
+            ("compression, everything counted", f"{card.compression:.1f}x"),
+            ("compression, as papers count it", f"{card.papers_compression:.1f}x"),
             ("frames verified, Verilog = PyTorch", f"{self.verified['network']} of 540"),
             ("frames verified, netlist = PyTorch", f"{self.verified['netlist']}"),
             ("LUT4", f"{cells.lut4:,}"),
@@ -72,9 +76,9 @@ class Report:
         """What lies where."""
         circuit = self.build.path
         return [
-            ("trained network, QONNX", str(self.folder / "train" / "model.onnx")),
-            ("quantization card", str(self.folder / "train" / "card.json")),
-            ("test images and logits", str(self.folder / "train" / "vectors.npz")),
+            ("trained network, QONNX", str(self.trained.model)),
+            ("quantization card", str(self.trained.path / "card.json")),
+            ("test images and logits", str(self.trained.vectors)),
             ("integer graph, plan", str(circuit / "{graph,plan}.json")),
             ("RTLIL, Verilog", str(circuit / "design.{il,v}")),
             ("netlist behind Yosys", str(circuit / "netlist.v")),
@@ -85,7 +89,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
-            "card": self.card,
+            "card": json.loads(self.trained.card.to_json()),
             "verified": self.verified,
             "synth": json.loads(self.synth.to_json()),
             "cycles_per_frame": self.build.plan.cycles_per_frame,
@@ -112,12 +116,13 @@ def run(out: Path, *, seed: int, notes: Console) -> Report:
     """Train, compile, verify, synthesise; raises what the verbs raise, and ValueError if the
     circuit and the network do not agree."""
     stages = _Stages(notes)
+    from .train import Recipe
+
     with stages("train"):
-        trained = verbs.train_demo(out / "train", seed=seed, console=notes)
-    card = json.loads((trained / "card.json").read_text())
+        trained = verbs.train(Recipe(seed=seed), out / "train", console=notes)
     with stages("compile"):
-        build = verbs.compile(trained / "model.onnx", out / "circuit", progress=stages.say)
-    vectors = trained / "vectors.npz"
+        build = verbs.compile(trained.model, out / "circuit", progress=stages.say)
+    vectors = trained.vectors
     # Yosys and nextpnr each keep one core busy, the simulation most of the other.
     with ThreadPoolExecutor(1) as background:
         routing = background.submit(
@@ -130,7 +135,7 @@ def run(out: Path, *, seed: int, notes: Console) -> Report:
     build = Build.load(build.path)
     with stages("netlist"):
         verified["netlist"] = _verify(build, vectors, "netlist", NETLIST_FRAMES, stages.say)
-    return Report(out, card, build, synth, verified, stages.seconds)
+    return Report(trained, build, synth, verified, stages.seconds)
 
 
 def _verify(

@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from .boards.report import SynthResult
     from .compiler.build import Build
     from .sim.network import Result
     from .sim.verify import Report
+    from .train import Recipe, Run
 
 __all__ = ["compile", "load_array", "open_build", "simulate", "synth", "train", "verify"]
 
@@ -30,14 +33,18 @@ def _silent(_: str) -> None:
     pass
 
 
-def train(recipe: Path | str, out: Path | str, *, progress: bool = False) -> Path:
-    """Train what a recipe describes; the folder with ``model.onnx``, ``card.json`` and vectors.
+def train(recipe: Recipe | Path | str, out: Path | str, *, console: Console | None = None) -> Run:
+    """Train what a recipe (or the TOML file of one, see docs/training.md) describes.
 
-    See docs/training.md for recipes.
+    Writes ``model.onnx``, ``card.json``, ``vectors.npz`` and ``train.log`` to the folder ``out``,
+    whole or not at all. ``console`` shows a progress bar.
     """
-    from .train import run
+    from .train import bar, run
 
-    return run(Path(recipe), Path(out), progress=progress)
+    if console is None:
+        return run(recipe, out)
+    with bar(console) as progress:
+        return run(recipe, out, progress=progress)
 
 
 def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Build:
@@ -57,9 +64,9 @@ def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Bui
     if isinstance(model, str):
         model = Path(model)
     if not isinstance(model, bytes | Path):
-        from .train import to_bytes
+        from .train import to_qonnx
 
-        model = to_bytes(model)
+        model = to_qonnx(model).SerializeToString(deterministic=True)
     return compile_model(model, out, progress=progress)
 
 

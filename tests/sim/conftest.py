@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqwire.compiler.build import compile_model
 from sqwire.compiler.emit import emit_rtlil, rtlil_to_verilog
 from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
@@ -167,7 +165,7 @@ def pair_bench(pair_network, pair_verilog, tmp_path_factory, library):
 
 
 class Faulty(wiring.Component):
-    """A register with AXI4-Stream ports; some codes make it break a rule, see ``FAULTS``."""
+    """A register with AXI4-Stream ports; some codes, named below, make it break a rule."""
 
     FRAME = 4
     FALLS, CHANGES, LAST_CHANGES, LAST_WRONG, SURPLUS, HANGS, LOSES, ERROR = range(240, 248)
@@ -235,10 +233,9 @@ def faults():
 
 
 @pytest.fixture(scope="session")
-def small_build(small_model, tmp_path_factory, library):
-    """A build of a small residual network."""
-    build = compile_model(small_model, tmp_path_factory.mktemp("small") / "build")
-    kept = build.path / "simulation" / "library"
-    kept.parent.mkdir()
-    shutil.copytree(library, kept) if any(Path(library).iterdir()) else None
-    return build
+def small_build(residual_build, library):
+    """:func:`residual_build`, of which the simulation need not compile Verilator's library."""
+    kept = residual_build.path / "simulation" / "library"
+    if not kept.exists():
+        shutil.copytree(library, kept)
+    return residual_build
