@@ -13,7 +13,7 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, First, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, First, ReadWrite, RisingEdge
 
 from .runner import JOB_VARIABLE
 
@@ -112,6 +112,7 @@ class _Pass:
             limit = min(left, most) if left > 0 else most
             dut.out_limit.value = limit
             await dut.out_done.value_change
+            await ReadWrite()  # Icarus sets one register after the other: let all of them be set
             self._take(limit)
 
     def _take(self, count: int) -> None:
