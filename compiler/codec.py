@@ -17,7 +17,21 @@ from .host import Input, Output
 
 __all__ = ["from_json", "to_json"]
 
-_OPS = (ops.Linear, ops.Staircase, ops.MaxPool, ops.SumPool, ops.Add, ops.Flatten)
+_OPS = (
+    ops.Add,
+    ops.ArgMax,
+    ops.Concat,
+    ops.DepthToSpace,
+    ops.Dilate,
+    ops.Flatten,
+    ops.Linear,
+    ops.MaxPool,
+    ops.Pad,
+    ops.Resize,
+    ops.Select,
+    ops.Staircase,
+    ops.SumPool,
+)
 
 
 def _encode(value: Any) -> Any:

@@ -8,24 +8,48 @@ The arithmetic lives there and nowhere else: running the graph runs the ``comput
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sqwire.hw.add import Add as AddHw
+from sqwire.hw.argmax import ArgMax as ArgMaxHw
 from sqwire.hw.arrays import frozen
 from sqwire.hw.beat import Beat
+from sqwire.hw.concat import Concat as ConcatHw
+from sqwire.hw.crop import Crop
+from sqwire.hw.depthtospace import DepthToSpace as DepthToSpaceHw
 from sqwire.hw.dot import Dot
 from sqwire.hw.flatten import Flatten as FlattenHw
 from sqwire.hw.maxpool import MaxPool as MaxPoolHw
+from sqwire.hw.pad import Pad as PadHw
 from sqwire.hw.ranges import Range
+from sqwire.hw.resize import Resize as ResizeHw
+from sqwire.hw.select import Select as SelectHw
 from sqwire.hw.staircase import Staircase as StaircaseHw
 from sqwire.hw.steps import Steps
 from sqwire.hw.sumpool import SumPool as SumPoolHw
 from sqwire.hw.window import Window
 
-__all__ = ["Add", "Flatten", "Linear", "MaxPool", "Op", "Staircase", "SumPool", "Tensor"]
+__all__ = [
+    "Add",
+    "ArgMax",
+    "Chain",
+    "Concat",
+    "DepthToSpace",
+    "Dilate",
+    "Flatten",
+    "Linear",
+    "MaxPool",
+    "Op",
+    "Pad",
+    "Resize",
+    "Select",
+    "Staircase",
+    "SumPool",
+    "Tensor",
+]
 
 Int = NDArray[np.int64]
 
@@ -73,18 +97,37 @@ class Op(Protocol):
         """The hardware operators; the first takes the inputs, each other the one before."""
 
 
-def _window(op: Linear | MaxPool, tensor: Tensor, kernel: tuple[int, int], pad: int) -> Window:
-    return Window(
-        height=tensor.height,
-        width=tensor.width,
-        channels=tensor.channels,
-        range=tensor.range,
-        kernel=kernel,
-        stride=op.stride,
-        padding=op.padding,
-        dilation=op.dilation,
-        pad_code=pad,
-    )
+def _beat(tensor: Tensor) -> Beat:
+    return Beat(tensor.range, tensor.channels)
+
+
+def _window(op: Linear | MaxPool, tensor: Tensor, code: int) -> tuple[Chain, Window]:
+    """The sliding window of ``op`` over ``tensor``, where padded positions hold ``code``.
+
+    The hardware's window pads on the way as far as a kernel usually needs it. Where that is not
+    enough, padding is a stage of its own in front: the chain.
+    """
+
+    def window(tensor: Tensor, padding: tuple[int, int, int, int]) -> Window:
+        return Window(
+            height=tensor.height,
+            width=tensor.width,
+            channels=tensor.channels,
+            range=tensor.range,
+            kernel=op.kernel,
+            stride=op.stride,
+            padding=padding,
+            dilation=op.dilation,
+            pad_code=code,
+        )
+
+    try:
+        return (), window(tensor, op.padding)
+    except ValueError:
+        if not any(op.padding):
+            raise
+    pad = Pad(op.padding, code)
+    return pad.lower(tensor), window(pad.infer(tensor), (0, 0, 0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,33 +156,30 @@ class Linear:
         return self.weight.shape[1], self.weight.shape[2]
 
     def infer(self, *inputs: Tensor) -> Tensor:
-        (tensor,) = inputs
-        window, dot = self._parts(tensor)
+        _, window, dot = self._parts(*inputs)
         return Tensor(window.out_height, window.out_width, dot.row_ranges)
 
     def lower(self, *inputs: Tensor) -> Chain:
-        window, dot = self._parts(*inputs)
+        pad, window, dot = self._parts(*inputs)
         trivial = window.taps == 1 and window.stride == (1, 1) and not any(window.padding)
-        return (("dot", dot),) if trivial else (("window", window), ("dot", dot))
+        return (*pad, ("dot", dot)) if trivial else (*pad, ("window", window), ("dot", dot))
 
-    def _parts(self, tensor: Tensor) -> tuple[Window, Dot]:
+    def _parts(self, tensor: Tensor) -> tuple[Chain, Window, Dot]:
         if self.weight.shape[3] != tensor.channels:
             raise ValueError(
                 f"input channels must be {self.weight.shape[3]}, not {tensor.channels}"
             )
-        window = _window(self, tensor, self.kernel, 0)
+        pad, window = _window(self, tensor, 0)
         zero = Range(0, 0)
+        ranges = list(tensor.ranges)
+        if any(self.padding):
+            ranges = [Range.span([r, zero]) for r in ranges]
         lanes = []
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
-                if (i, j) not in window.offsets:
-                    lanes += [zero] * tensor.channels
-                elif any(self.padding):
-                    lanes += [Range.span([r, zero]) for r in tensor.ranges]
-                else:
-                    lanes += tensor.ranges
+                lanes += ranges if (i, j) in window.offsets else [zero] * tensor.channels
         flat = self.weight.reshape(len(self.weight), -1)
-        return window, Dot(flat, self.bias, tuple(lanes), window.beats_out)
+        return pad, window, Dot(flat, self.bias, tuple(lanes), window.beats_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +212,25 @@ class MaxPool:
 
     def infer(self, *inputs: Tensor) -> Tensor:
         (tensor,) = inputs
-        window = _window(self, tensor, self.kernel, tensor.range.lo)
+        _, window = self._parts(tensor)
         return Tensor(window.out_height, window.out_width, tensor.ranges)
 
     def lower(self, *inputs: Tensor) -> Chain:
         (tensor,) = inputs
-        window = _window(self, tensor, self.kernel, tensor.range.lo)
+        pad, window = self._parts(tensor)
         pool = MaxPoolHw(tensor.channels, window.taps, window.out_range, window.beats_out)
-        return (("window", window), ("maxpool", pool))
+        return (*pad, ("window", window), ("maxpool", pool))
+
+    def _parts(self, tensor: Tensor) -> tuple[Chain, Window]:
+        for axis, size in enumerate(("height", "width")):
+            reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1
+            before, after = self.padding[axis], self.padding[axis + 2]
+            if max(before, after) >= reach:
+                raise ValueError(
+                    f"padding of the {size} must be less than the kernel reaches ({reach}), "
+                    f"not {max(before, after)}: the maximum of nothing is not a number"
+                )
+        return _window(self, tensor, tensor.range.lo)
 
 
 @dataclass(frozen=True)
@@ -207,17 +258,178 @@ class SumPool:
 
 @dataclass(frozen=True)
 class Add:
-    """The sum of two tensors of one shape, position by position."""
+    """The sum of ``factors[k]`` times the k-th of several tensors of one shape."""
+
+    factors: tuple[int, ...] = (1, 1)
 
     def infer(self, *inputs: Tensor) -> Tensor:
-        left, right = inputs
-        if left.shape != right.shape:
-            raise ValueError(f"both shapes must be equal, not {left.shape} and {right.shape}")
-        return Tensor(left.height, left.width, (left.range + right.range,) * left.channels)
+        return Tensor(inputs[0].height, inputs[0].width, self._hw(inputs).row_ranges)
 
     def lower(self, *inputs: Tensor) -> Chain:
-        left, right = (Beat(tensor.range, tensor.channels) for tensor in inputs)
-        return (("add", AddHw(left, right, inputs[0].positions)),)
+        return (("add", self._hw(inputs)),)
+
+    def _hw(self, inputs: tuple[Tensor, ...]) -> AddHw:
+        shapes = {tensor.shape for tensor in inputs}
+        if len(shapes) > 1:
+            raise ValueError(f"all shapes must be equal, not {' and '.join(map(str, shapes))}")
+        ranges = tuple(tensor.ranges for tensor in inputs)
+        return AddHw(ranges, self.factors, inputs[0].positions)
+
+
+@dataclass(frozen=True)
+class Concat:
+    """The channels of several tensors of one height and width side by side."""
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        self.lower(*inputs)
+        ranges = tuple(r for tensor in inputs for r in tensor.ranges)
+        return Tensor(inputs[0].height, inputs[0].width, ranges)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        sizes = {(tensor.height, tensor.width) for tensor in inputs}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"height and width of all must be equal, not {' and '.join(map(str, sizes))}"
+            )
+        parts = tuple(_beat(tensor) for tensor in inputs)
+        return (("concat", ConcatHw(parts, inputs[0].positions)),)
+
+
+@dataclass(frozen=True)
+class Select:
+    """Some channels, in any order, any number of times."""
+
+    channels: tuple[int, ...]
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        self.lower(tensor)
+        return Tensor(tensor.height, tensor.width, tuple(tensor.ranges[c] for c in self.channels))
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        return (("select", SelectHw(tensor.ranges, self.channels, tensor.positions)),)
+
+
+@dataclass(frozen=True)
+class Pad:
+    """``code`` around the frame: ``padding`` is (top, left, bottom, right); negative ones crop."""
+
+    padding: tuple[int, int, int, int]
+    code: int = 0
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        top, left, bottom, right = self.padding
+        height, width = tensor.height + top + bottom, tensor.width + left + right
+        self.lower(tensor)
+        ranges = tensor.ranges
+        if max(self.padding) > 0:
+            ranges = tuple(Range.span([r, Range(self.code, self.code)]) for r in ranges)
+        return Tensor(height, width, ranges)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        beat = _beat(tensor)
+        top, left, bottom, right = (max(0, -p) for p in self.padding)
+        crop = Crop(tensor.height, tensor.width, beat, (top, left, bottom, right))
+        top, left, bottom, right = (max(0, p) for p in self.padding)
+        pad = PadHw(
+            crop.out_height, crop.out_width, beat, (top, left, bottom, right), code=self.code
+        )
+        chain: Chain = (("crop", crop),) if min(self.padding) < 0 else ()
+        return (*chain, ("pad", pad)) if max(self.padding) > 0 or not chain else chain
+
+
+@dataclass(frozen=True)
+class Dilate:
+    """``stride - 1`` positions of zeros between neighbours, as a transposed convolution wants."""
+
+    stride: tuple[int, int]
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        hw = self._hw(tensor)
+        ranges = tensor.ranges
+        if hw.beats_out > hw.beats_in:
+            ranges = tuple(Range.span([r, Range(0, 0)]) for r in ranges)
+        return Tensor(hw.out_height, hw.out_width, ranges)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        return (("dilate", self._hw(*inputs)),)
+
+    def _hw(self, tensor: Tensor) -> PadHw:
+        return PadHw(tensor.height, tensor.width, _beat(tensor), stride=self.stride)
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Nearest upsampling: position (r, c) is that at (r // factor[0], c // factor[1])."""
+
+    factor: tuple[int, int]
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        self.lower(tensor)
+        height, width = tensor.height * self.factor[0], tensor.width * self.factor[1]
+        return Tensor(height, width, tensor.ranges)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        return (("resize", ResizeHw(tensor.height, tensor.width, _beat(tensor), self.factor)),)
+
+
+@dataclass(frozen=True)
+class DepthToSpace:
+    """Blocks of channels as ``block`` x ``block`` positions, as ONNX defines it.
+
+    Channel ``ch`` of position (i, j) of a block is channel ``(i * block + j) * channels + ch`` in
+    mode DCR (depth, column, row) and ``(ch * block + i) * block + j`` in mode CRD.
+    """
+
+    block: int
+    mode: Literal["DCR", "CRD"] = "DCR"
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("DCR", "CRD"):
+            raise ValueError(f"mode must be DCR or CRD, not {self.mode}")
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        self.lower(tensor)
+        parts = [tensor.ranges[c] for c in self._order(tensor)]
+        count = tensor.channels // self.block**2
+        ranges = tuple(Range.span(parts[c::count]) for c in range(count))
+        return Tensor(tensor.height * self.block, tensor.width * self.block, ranges)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        hw = DepthToSpaceHw(tensor.height, tensor.width, _beat(tensor), self.block)
+        if self.mode == "DCR" or self.block == 1:
+            return (("space", hw),)
+        select = SelectHw(tensor.ranges, self._order(tensor), tensor.positions)
+        return (("select", select), ("space", hw))
+
+    def _order(self, tensor: Tensor) -> tuple[int, ...]:
+        """The channels in the order of mode DCR."""
+        if self.mode == "DCR":
+            return tuple(range(tensor.channels))
+        return tuple(np.arange(tensor.channels).reshape(-1, self.block**2).T.reshape(-1).tolist())
+
+
+@dataclass(frozen=True)
+class ArgMax:
+    """The number of the largest channel at each position; of equal ones the first (``last``)."""
+
+    last: bool = False
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        return Tensor(tensor.height, tensor.width, (Range(0, tensor.channels - 1),))
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        return (("argmax", ArgMaxHw(_beat(tensor), self.last, tensor.positions)),)
 
 
 @dataclass(frozen=True)

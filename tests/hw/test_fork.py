@@ -62,7 +62,8 @@ class Diamond(wiring.Component):
     """x + x, one copy through operators that swallow ``swallow`` beats, one through a queue."""
 
     def __init__(self, beat, beats, swallow, depth):
-        self.fork, self.add = Fork(beat, 2, beats), Add(beat, beat, beats)
+        self.fork = Fork(beat, 2, beats)
+        self.add = Add(((beat.range,) * beat.lanes,) * 2, (1, 1), beats)
         self.queue = Queue(beat, depth, beats)
         self.long = Pack(beat, swallow, beats), Unpack(beat, swallow, beats)
         super().__init__({"i": In(beat.signature), "o": Out(self.add.outputs[0].signature)})
