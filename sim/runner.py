@@ -42,7 +42,7 @@ _BUILT = "built.json"
 _CONTROL = "visible.vlt"
 
 # The lines of a log that say what went wrong.
-_TELLING = re.compile(r"%(Error|Warning)|\berror: |Error\b(: | )|undefined reference")
+_TELLING = re.compile(r"%(Error|Warning)|\berror: |Error\b(: | )|undefined reference|\*\*\* ")
 _TAIL_LINES = 15
 
 
@@ -132,8 +132,8 @@ def build(
         If a tool is missing, the build fails or time is up; see ``build.log`` in the folder.
     """
     started = time.monotonic()
-    check_tools(simulator)
     folder = folder.resolve()
+    check_tools(simulator, folder)
     folder.mkdir(parents=True, exist_ok=True)
     control = _control(top, visible or {})
     texts = [Path(source).read_bytes() for source in sources]

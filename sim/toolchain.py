@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+import find_libpython
+
 from sqwire.compiler.tools import ToolError
 
 __all__ = [
@@ -41,15 +43,36 @@ class SimulationError(ToolError):
     """A simulator could not be built or run; the message says why and where the log is."""
 
 
-def check_tools(simulator: SimulatorName) -> None:
+def check_tools(simulator: SimulatorName, folder: Path) -> None:
+    """Refuse what a simulator would stumble over: missing tools, and blanks in paths.
+
+    Raises
+    ------
+    SimulationError
+        That names what is missing and how to install it.
+    """
     wanted = ("perl", "make") if simulator == "verilator" else ("iverilog", "vvp")
-    packages = {"perl": "perl", "make": "make", "iverilog": "iverilog", "vvp": "iverilog"}
     for tool in wanted:
         if shutil.which(tool) is None:
+            package = "iverilog" if tool == "vvp" else tool
             raise SimulationError(
                 f"Simulation with {simulator}: {tool} must be on PATH, and is not; "
-                f"install it (Debian, Ubuntu: apt install {packages[tool]})"
+                f"install it (Debian, Ubuntu: apt install {package})"
             )
+    if find_libpython.find_libpython() is None:
+        name = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
+        raise SimulationError(
+            f"Simulation with {simulator}: the shared library of this Python must be installed, "
+            f"and is not; install it (Debian, Ubuntu: apt install {name})"
+        )
+    if simulator == "verilator":
+        # GNU make refuses to build there.
+        for path in (str(folder), sys.executable):
+            if any(letter.isspace() for letter in path):
+                raise SimulationError(
+                    f'Simulation with {simulator}: paths must have no blanks, not "{path}"; '
+                    "choose another folder"
+                )
 
 
 def compiler(folder: Path) -> dict[str, str]:
@@ -94,6 +117,7 @@ def environment(simulator: SimulatorName) -> dict[str, str]:
 def make_flags(folder: Path, *, optimize: bool) -> str:
     """``MAKEFLAGS`` for what Verilator wrote into ``folder``."""
     tools = [f"{name}={value}" for name, value in compiler(folder).items()]
+    tools.append(f"PYTHON3={sys.executable}")
     level = "OPT_FAST=-O1" if optimize else "OPT_FAST=-O0"
     return " ".join([*tools, *_MAKE_VARIABLES, level])
 

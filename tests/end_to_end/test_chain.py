@@ -112,4 +112,4 @@ def test_a_flipped_weight_makes_verify_fail_and_name_the_layer(digits_build, tmp
     Build.load(copy).add(tmp_path, ["graph.json"])
     report = verify(Build.load(copy), frames=20)
     assert not report.passed
-    assert 'first: Layer "conv2", frame 0' in report.lines()[-1]
+    assert 'first: Layer "conv2", frame' in report.lines()[-1]

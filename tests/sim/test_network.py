@@ -1,9 +1,11 @@
 """The bench measures right designs exactly and names every rule that a wrong one breaks."""
 
+import shutil
+
 import numpy as np
 import pytest
 
-from sqwire.sim.network import Play, Result
+from sqwire.sim.network import Play, Result, simulate
 from sqwire.sim.toolchain import SimulationError
 
 STALLS = ("none", "source", "sink", "both")
@@ -60,6 +62,25 @@ def test_watched_streams_hold_what_each_stage_computes(results, pair_network, x)
 
 def test_a_stream_that_does_not_exist_is_not_seen(results):
     assert all(set(result.seen) == {"increment", "pair.sum"} for result in results)
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+def test_icarus_gives_the_same_integers_in_the_same_cycles(
+    results, pair_network, pair_verilog, x, tmp_path
+):
+    for stalls, verilated in zip(("none", "both"), (results[0], results[3]), strict=True):
+        result = simulate(
+            [pair_verilog / "design.v"],
+            pair_network.axis_input,
+            pair_network.axis_output,
+            x,
+            tmp_path / stalls,
+            stalls=stalls,
+            simulator="icarus",
+        )
+        assert np.array_equal(result.y, verilated.y)
+        assert result.cycles == verilated.cycles
+        assert result.violations == ()
 
 
 def test_short_and_long_frames_raise_error_and_the_next_frame_is_right(pair_bench, pair_network):

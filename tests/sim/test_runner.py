@@ -144,6 +144,17 @@ def test_missing_tool_is_named_with_its_remedy(tmp_path, monkeypatch, simulator,
         runner.build([], "adder", tmp_path / "build", simulator=simulator)
 
 
+def test_missing_python_library_is_named_with_its_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain.find_libpython, "find_libpython", lambda: None)
+    with pytest.raises(SimulationError, match=r"library of this Python .* apt install libpython3"):
+        runner.build([], "adder", tmp_path / "build")
+
+
+def test_folder_with_a_blank_is_refused(tmp_path):
+    with pytest.raises(SimulationError, match='paths must have no blanks, not ".*my build"'):
+        runner.build([], "adder", tmp_path / "my build")
+
+
 def test_without_a_system_compiler_that_of_a_wheel_serves(tmp_path, monkeypatch):
     pytest.importorskip("ziglang", reason="the optional compiler is not installed")
     source = tmp_path / "two.cpp"
