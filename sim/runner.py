@@ -146,8 +146,12 @@ def build(
     folder.mkdir()
 
     files = [str(Path(source).resolve()) for source in sources]
-    env, arguments = environment(simulator), list[str]()
-    if simulator == "verilator":
+    env = environment(simulator)
+    if simulator == "icarus":
+        # Verilog of Yosys relies on initial values being events, so that combinational blocks run
+        # at time 0; in SystemVerilog, Icarus' setting by cocotb, they are none.
+        arguments = ["-g2005"]
+    else:
         (folder / _CONTROL).write_text(control)
         files.insert(0, str(folder / _CONTROL))
         env["MAKEFLAGS"] = make_flags(folder, optimize=optimize)

@@ -36,7 +36,7 @@ class Schedule:
         If a number is out of range; names it.
     """
 
-    epochs: int = 150
+    epochs: int = 240
     batch: int = 64
     lr: float = 0.1
     warmup: int = 2

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from sqwire.sim.network import Play, Result, simulate
+from sqwire.sim.network import Bench, Play, Result, simulate
 from sqwire.sim.toolchain import SimulationError
 
 STALLS = ("none", "source", "sink", "both")
@@ -65,22 +65,43 @@ def test_a_stream_that_does_not_exist_is_not_seen(results):
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
-def test_icarus_gives_the_same_integers_in_the_same_cycles(
-    results, pair_network, pair_verilog, x, tmp_path
-):
-    for stalls, verilated in zip(("none", "both"), (results[0], results[3]), strict=True):
-        result = simulate(
-            [pair_verilog / "design.v"],
-            pair_network.axis_input,
-            pair_network.axis_output,
-            x,
-            tmp_path / stalls,
-            stalls=stalls,
-            simulator="icarus",
-        )
-        assert np.array_equal(result.y, verilated.y)
-        assert result.cycles == verilated.cycles
-        assert result.violations == ()
+def test_icarus_gives_the_same_integers_in_the_same_cycles(pair_bench, pair_verilog, x, tmp_path):
+    bench = Bench.build(
+        [pair_verilog / "design.v"],
+        pair_bench.input,
+        pair_bench.output,
+        tmp_path,
+        watches=pair_bench.watches,
+        simulator="icarus",
+    )
+    for ours, verilated in zip(
+        bench.simulate(x[:40], "both", "none", watch=True),
+        pair_bench.simulate(x[:40], "both", "none", watch=True),
+        strict=True,
+    ):
+        assert np.array_equal(ours.y, verilated.y)
+        assert ours.cycles == verilated.cycles
+        assert ours.violations == ()
+        for name, want in verilated.seen.items():
+            assert np.array_equal(ours.seen[name], want)
+
+
+def test_one_call_simulates_a_design(pair_bench, pair_network, pair_verilog, x, library):
+    """In a folder where the same design lies built already, which it finds."""
+    made = (pair_bench.simulation.folder / "built.json").stat().st_mtime_ns
+    result = simulate(
+        [pair_verilog / "design.v"],
+        pair_bench.input,
+        pair_bench.output,
+        x[:5],
+        pair_bench.workdir,
+        stalls="source",
+        watches=pair_bench.watches,
+        cache=library,
+    )
+    assert np.array_equal(result.y, pair_network.compute(x[:5]))
+    assert len(result.seen["increment"]) == 30
+    assert (pair_bench.simulation.folder / "built.json").stat().st_mtime_ns == made
 
 
 def test_short_and_long_frames_raise_error_and_the_next_frame_is_right(pair_bench, pair_network):
