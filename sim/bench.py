@@ -125,12 +125,14 @@ class _Pass:
     async def _watch(self) -> None:
         """Record the first transfers on internal streams, looked at in mid-cycle."""
         streams = []
-        for path, count in self._play["watch"].items():
-            signals = self._find(path)
-            if signals is not None:
-                seen: list[str] = []
-                self._seen[path] = {"bits": len(str(signals[2].value)), "words": seen}
-                streams.append((seen, count, *signals))
+        for name, (count, scopes, *signals) in self._play["watch"].items():
+            scope = self._dut
+            for instance in scopes:
+                scope = scope[instance]
+            valid, ready, payload = (scope[signal] for signal in signals)
+            seen: list[str] = []
+            self._seen[name] = {"bits": len(str(payload.value)), "words": seen}
+            streams.append((seen, count, valid, ready, payload))
         clock_falls = FallingEdge(self._dut.clk)
         while streams:
             await clock_falls
@@ -138,14 +140,3 @@ class _Pass:
                 if int(valid.value) and int(ready.value):
                     seen.append(f"{int(payload.value):x}")
             streams = [s for s in streams if len(s[0]) < s[1]]
-
-    def _find(self, path: str) -> list[Any] | None:
-        """``valid``, ``ready`` and ``payload`` of a stream; None where the netlist lost one."""
-        *parents, port = path.split(".")
-        try:
-            scope = self._dut
-            for name in parents:
-                scope = scope[name]
-            return [scope[f"{port}__{what}"] for what in ("valid", "ready", "payload")]
-        except KeyError:
-            return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from sqwire.hw.beat import Beat
 from sqwire.hw.ranges import Range
 
 from . import harness, runner, words
-from .play import Play, Recording, Result, Stalls, Watch
+from .play import Play, Recording, Result, Stalls
 from .toolchain import SimulatorName
+from .watch import Signals, Watch, find
 
 __all__ = [
     "Bench",
@@ -61,6 +62,8 @@ class Bench:
     input: axis.Port
     output: axis.Port
     watches: tuple[Watch, ...]
+    signals: Mapping[str, Signals]
+    """Where the watched streams are; those that are nowhere cannot be seen."""
     simulation: runner.Simulation
     workdir: Path
 
@@ -87,11 +90,12 @@ class Bench:
         workdir = workdir.resolve()
         workdir.mkdir(parents=True, exist_ok=True)
         bench = harness.write_verilog(harness.Harness(input, output), workdir, _TOP)
-        watches = tuple(watches)
+        streams = tuple(watches)
+        signals = find(streams, verilog_sources)
         visible: dict[str, list[str]] = {}
-        for watch in watches:
-            names = [f"{watch.port}__{what}" for what in ("valid", "ready", "payload")]
-            visible.setdefault(watch.module, []).extend(names)
+        for watch in streams:
+            if watch.name in signals:
+                visible.setdefault(watch.module, []).extend(astuple(signals[watch.name]))
         simulation = runner.build(
             [bench, *verilog_sources],
             _TOP,
@@ -104,7 +108,7 @@ class Bench:
             optimize=optimize,
             cache=cache,
         )
-        return cls(input, output, watches, simulation, workdir)
+        return cls(input, output, streams, signals, simulation, workdir)
 
     def run(self, plays: Sequence[Play], *, timeout_seconds: float = 600) -> list[Recording]:
         """Run ``plays`` one after the other in one process of the simulator.
@@ -135,7 +139,7 @@ class Bench:
                     "cut_after": play.cut_after,
                     "idle_cycles": play.idle_cycles,
                     "settle_cycles": play.settle_cycles,
-                    "watch": {w.path: w.transfers for w in self.watches if play.watch},
+                    "watch": self._watched() if play.watch else {},
                 }
                 for play in plays
             ],
@@ -153,6 +157,14 @@ class Bench:
             Play.frames(frames, self.output, stalls=kind, watch=watch) for kind in stalls
         ]
         return [Result.of(r, self.output, len(frames)) for r in self.run(plays)]
+
+    def _watched(self) -> dict[str, object]:
+        """For the bench: where each watched stream is, and how much of it to record."""
+        return {
+            watch.name: [watch.transfers, watch.scope.split("."), *astuple(signals)]
+            for watch in self.watches
+            if (signals := self.signals.get(watch.name))
+        }
 
     def _recording(self, job: Path, number: int, play: Play) -> Recording:
         report = json.loads((job / f"{number}.json").read_text())
@@ -176,13 +188,13 @@ class Bench:
             violations=tuple(violations),
             seen={
                 watch.name: words.unpack(
-                    [int(word, 16) for word in report["seen"][watch.path]["words"]],
+                    [int(word, 16) for word in report["seen"][watch.name]["words"]],
                     watch.beat.lanes,
-                    report["seen"][watch.path]["bits"] // watch.beat.lanes,
+                    report["seen"][watch.name]["bits"] // watch.beat.lanes,
                     signed=watch.beat.range.lo < 0,
                 )
                 for watch in self.watches
-                if watch.path in report["seen"]
+                if watch.name in report["seen"]
             },
         )
 

@@ -10,41 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqwire.hw import axis
-from sqwire.hw.beat import Beat
 
-from . import harness
 from .toolchain import SimulationError
 
-__all__ = ["Play", "Recording", "Result", "Stalls", "Watch"]
+__all__ = ["Play", "Recording", "Result", "Stalls"]
 
 Int = NDArray[np.int64]
 Stalls = Literal["none", "source", "sink", "both"]
-
-
-@dataclass(frozen=True)
-class Watch:
-    """A stream inside the design of which the first ``transfers`` are recorded.
-
-    ``instance`` is the path of instances from the design's top, with dots, and ``port`` the
-    stream's name in it.
-    """
-
-    name: str
-    instance: str
-    beat: Beat
-    transfers: int
-    port: str = "o"
-    top: str = "sqwire_top"
-
-    @property
-    def module(self) -> str:
-        """Name of the module in Verilog that Amaranth wrote."""
-        return f"{self.top}.{self.instance}"
-
-    @property
-    def path(self) -> str:
-        """Path of the stream from the top of the simulation."""
-        return f"{harness.DUT}.{self.instance}.{self.port}"
 
 
 @dataclass(frozen=True)

@@ -169,10 +169,12 @@ def _layers(graph: Graph, codes: Int, recording: Recording) -> list[Finding]:
     """Each layer's output, in the order of the graph, as far as it was watched."""
     findings = []
     for name, want in graph.trace(codes).items():
+        what = f'layer "{name}", first {len(codes)} frames'
         if name in recording.seen:
             seen = recording.seen[name][: want.shape[0] * want.shape[1] * want.shape[2]]
-            difference = first_difference(name, seen, want)
-            findings.append(_finding(f'layer "{name}", first {len(codes)} frames', difference))
+            findings.append(_finding(what, first_difference(name, seen, want)))
+        else:
+            findings.append(Finding(what, True, "not seen, its stream is not in the Verilog"))
     return findings
 
 

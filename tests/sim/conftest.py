@@ -15,7 +15,8 @@ from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.ranges import Range
-from sqwire.sim.network import Bench, Watch
+from sqwire.sim.network import Bench
+from sqwire.sim.watch import Watch
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def test_right_build_passes_in_every_layer_and_in_its_cycles(small_build):
     assert report.as_planned, report.lines()
     layers = [f.what.split('"')[1] for f in report.findings if f.what.startswith("layer")]
     assert layers == [node.name for node in small_build.graph.nodes]
+    assert not any(finding.detail for finding in report.findings)
     assert report.frames == 64
     assert report.lines()[-1].endswith("checks on 64 frames, every integer agrees")
     assert report.to_json()["passed"] is True
