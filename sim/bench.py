@@ -129,7 +129,9 @@ class _Pass:
             scope = self._dut
             for instance in scopes:
                 scope = scope[instance]
-            valid, ready, payload = (scope[signal] for signal in signals)
+            # Simulators write a name that needs escaping as "\\name ", or do not.
+            named = {child._name.strip("\\ "): child for child in scope}
+            valid, ready, payload = (named[signal] for signal in signals)
             seen: list[str] = []
             self._seen[name] = {"bits": len(str(payload.value)), "words": seen}
             streams.append((seen, count, valid, ready, payload))

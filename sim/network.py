@@ -246,7 +246,11 @@ def bench_of(build: Build, *, watched_frames: int = 0) -> Bench:
     ]
     folder = build.path / "simulation"
     return Bench.build(
-        [build.design], *ports(build), folder / "network", watches=watches, cache=folder / "library"
+        [build.design],
+        *ports(build),
+        folder / "network",
+        watches=watches,
+        cache=folder / "library",
     )
 
 

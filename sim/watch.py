@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqwire.compiler.emit import TOP
@@ -49,32 +49,51 @@ class Signals:
     payload: str
 
 
-def find(watches: Iterable[Watch], sources: Sequence[Path]) -> dict[str, Signals]:
-    """The signals of each watched stream, by its name; streams that were optimized away lack.
+def find(watches: Iterable[Watch], verilog: Iterable[Path]) -> dict[str, Signals]:
+    """The signals of each watched stream, by its name; of some streams there may be none left.
 
-    Amaranth numbers a signal that is not the only one of its name in a module
-    (``o__valid$22``); of these, the port of the module is the one.
+    Amaranth numbers a signal that is not the only one of its name in a module (``o__valid$22``);
+    of these, the port of the module is the one.
     """
-    ports: dict[str, list[str]] = {}
-    module: list[str] = []
-    for source in sources:
-        for line in source.read_text().splitlines():
-            if start := re.match(r"module \\?(\S+)", line):
-                module = ports.setdefault(start[1], [])
-            elif port := re.match(r"  (?:input|output) (?:\[.*\] )?\\?([^\s;]+)", line):
-                module.append(port[1])
+    modules = _modules(verilog)
     found = {}
     for watch in watches:
-        names = [_only(ports.get(watch.module, []), f"{watch.port}__{part}") for part in _PARTS]
+        module = modules.get(watch.module, _Module())
+        names = [module.find(f"{watch.port}__{part}") for part in ("valid", "ready", "payload")]
         if all(names):
             found[watch.name] = Signals(*names)
     return found
 
 
-_PARTS = ("valid", "ready", "payload")
+@dataclass
+class _Module:
+    """Names in a module."""
+
+    wires: list[str] = field(default_factory=list)
+    ports: set[str] = field(default_factory=set)
+
+    def find(self, name: str) -> str:
+        """The wire called ``name``, numbered or not; empty unless one of them stands out."""
+        same = [wire for wire in self.wires if wire.partition("$")[0] == name]
+        ports = [wire for wire in same if wire in self.ports]
+        return next((few[0] for few in (ports, same) if len(few) == 1), "")
 
 
-def _only(ports: list[str], name: str) -> str:
-    """The port called ``name``, numbered or not; empty unless there is exactly one."""
-    same = [port for port in ports if port.partition("$")[0] == name]
-    return same[0] if len(same) == 1 else ""
+_START = re.compile(r"module \\?(\S+)")
+_NAME = re.compile(r"  (input|output|wire|reg) (?:signed )?(?:\[\d+:0\] )?\\?([^\s;]+)")
+
+
+def _modules(files: Iterable[Path]) -> dict[str, _Module]:
+    """The modules in Verilog that Yosys wrote."""
+    modules: dict[str, _Module] = {}
+    module = _Module()
+    for file in files:
+        for line in file.read_text().splitlines():
+            if start := _START.match(line):
+                module = modules.setdefault(start[1], _Module())
+            elif match := _NAME.match(line):
+                if match[1] in ("input", "output"):
+                    module.ports.add(match[2])
+                else:  # ports are declared as wires, too
+                    module.wires.append(match[2])
+    return modules

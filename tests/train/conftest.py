@@ -35,7 +35,7 @@ def test_images() -> train.Split:
 def random_net() -> train.Network:
     """The demo network with random weights and random batch norms, in evaluation."""
     torch.manual_seed(11)
-    network = train.demo_net(train.SQuantizer(sigma=0.5))
+    network = train.demo_net(train.SQuantizer(sigma=0.5), (8, 16))
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.weight.data.uniform_(-1.5, 1.5)

@@ -9,6 +9,7 @@ import torch
 from onnx import numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.cleanup import cleanup_model
 
 from sqwire import train
@@ -78,36 +79,33 @@ def test_nodes_are_those_of_the_dialect(random_net):
     assert constants["input_bits"] == 5
 
 
-def qonnx_outputs(model, x, tensors):
-    """What the qonnx interpreter gives for each frame."""
-    wrapped = cleanup_model(ModelWrapper(model))
-    name, y = wrapped.graph.input[0].name, wrapped.graph.output[0].name
-    for frame in x:
-        context = execute_onnx(wrapped, {name: frame[None]}, return_full_exec_context=True)
-        yield context[y][0], {t: context[t] for t in tensors if t in context}
-
-
-def test_qonnx_gives_the_same_logits_for_every_test_image(trained, test_images):
-    """In float32, with its own convolutions: equal to the last bit, so equal in every code."""
-    model = onnx.load(trained.model)
-    want = trained.frozen(test_images.x)
-    got = [y for y, _ in qonnx_outputs(model, test_images.x, ())]
-    assert np.array_equal(np.array(got), want)
+def in_qonnx(model, x):
+    """All tensors of the model, as the qonnx interpreter computes them for all frames at once."""
+    batch = onnx.ModelProto.FromString(model.SerializeToString())
+    for value in (*batch.graph.input, *batch.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = len(x)
+    wrapped = ModelWrapper(batch).transform(InferShapes())
+    return execute_onnx(wrapped, {"x": x}, return_full_exec_context=True)
 
 
 def test_qonnx_gives_the_same_accumulators_and_codes_in_every_layer(random_net, test_images):
+    """In float32, with its own convolutions."""
     frozen = train.freeze(random_net)
-    x = test_images.x[:40]
-    want = frozen.trace(x)
     model = train.to_qonnx(frozen)
-    nodes = {node.name: node.output[0] for node in model.graph.node}
-    wrapped = cleanup_model(ModelWrapper(model))
-    renamed = {node.name: node.output[0] for node in wrapped.graph.node}
-    kinds = [node.op_type for node in model.graph.node]
-    assert [node.op_type for node in wrapped.graph.node if node.op_type in kinds] == kinds
-    order = dict(zip(nodes, renamed.values(), strict=True))
-    name = wrapped.graph.input[0].name
-    for k, frame in enumerate(x):
-        context = execute_onnx(wrapped, {name: frame[None]}, return_full_exec_context=True)
-        for layer, codes in want.items():
-            assert np.array_equal(context[order[layer]].reshape(codes[k].shape), codes[k]), layer
+    tensors = in_qonnx(model, test_images.x)
+    outputs = {node.name: node.output[0] for node in model.graph.node}
+    for layer, codes in frozen.trace(test_images.x).items():
+        assert np.array_equal(tensors[outputs[layer]].reshape(codes.shape), codes), layer
+    assert np.array_equal(tensors["y"], frozen(test_images.x))
+
+
+def test_qonnx_gives_the_same_logits_for_every_test_image(trained, test_images):
+    tensors = in_qonnx(onnx.load(trained.model), test_images.x)
+    assert np.array_equal(tensors["y"], trained.frozen(test_images.x))
+
+
+def test_qonnx_takes_the_file_frame_by_frame_as_it_is(trained, test_images):
+    wrapped = cleanup_model(ModelWrapper(onnx.load(trained.model)))
+    name, y = wrapped.graph.input[0].name, wrapped.graph.output[0].name
+    for frame in test_images.x[:5, None]:
+        assert np.array_equal(execute_onnx(wrapped, {name: frame})[y], trained.frozen(frame))
