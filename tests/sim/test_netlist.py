@@ -1,7 +1,6 @@
 """A netlist of ECP5 cells computes what the design does; cells without a model are refused."""
 
 import json
-import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,7 +25,8 @@ def build(pair_network, pair_verilog, library):
     ]
     workshop = Workshop(pair_verilog, pair_verilog, lambda _: None)
     workshop.run(YOSYS, ["-p", "; ".join(script)], ["netlist.v"])
-    shutil.copytree(library, pair_verilog / "simulation" / "library")
+    (pair_verilog / "simulation").mkdir()
+    (pair_verilog / "simulation" / "library").symlink_to(library)
     axes = {
         name: {
             "range": [port.beat.range.lo, port.beat.range.hi],
