@@ -185,11 +185,11 @@ def _netlist(spec: Dot) -> Netlist:
             row = pipeline.at(out.value, graph.depth)
             if out.negate:
                 row = netlist.negate(row, row.width + 1)
-            row = row.shift(out.shift).extend(lane.bits).slice(0, lane.bits, signed=row.signed)
+            row = row.shift(out.shift).resize(lane.bits, signed=row.signed)
             if negated:
                 row = netlist.register(row)
-        rows += row.extend(lane.bits).parts
-    netlist.output = Word(tuple(rows), False)
+        rows.append(row.extend(lane.bits))
+    netlist.output = Word.join(rows)
     return netlist
 
 

@@ -1,14 +1,16 @@
-"""Word-level netlists: for circuits of so many adders that Amaranth would take minutes.
+"""Word-level netlists: for circuits of so many cells that Amaranth would take minutes.
 
-A :class:`Netlist` is adders, registers and wires between them. It becomes Amaranth
+A :class:`Netlist` is adders, gates, registers and wires between them. It becomes Amaranth
 (:meth:`Netlist.build`: for simulation and proofs) or, where a design is emitted with a
 :class:`Library` as its platform, a module of RTLIL of its own (:meth:`Netlist.to_rtlil`), which is
 many times faster and means the same.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Signal
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Mux, Signal
 
 __all__ = ["Library", "Netlist", "Word"]
 
@@ -28,10 +30,19 @@ class Word:
         """``value`` in ``width`` bits."""
         return cls(((None, value & ((1 << width) - 1), width),), signed)
 
-    @property
+    @classmethod
+    def join(cls, words: Iterable["Word"]) -> "Word":
+        """Words side by side, the first in the least significant bits."""
+        return cls(tuple(part for word in words for part in word.parts), False)
+
+    @cached_property
     def width(self) -> int:
         """Number of bits."""
         return sum(width for _, _, width in self.parts)
+
+    def __getitem__(self, place: int) -> "Word":
+        """One bit."""
+        return self.slice(place, place + 1)
 
     @property
     def is_constant(self) -> bool:
@@ -59,6 +70,10 @@ class Word:
             return Word(self.parts + self.slice(self.width - 1, self.width).parts * missing, True)
         return Word((*self.parts, (None, 0, missing)), False)
 
+    def resize(self, width: int, *, signed: bool) -> "Word":
+        """The same value in ``width`` bits, which must be enough."""
+        return self.extend(width).slice(0, width, signed=signed)
+
     def shift(self, places: int) -> "Word":
         """``self << places``."""
         return Word(((None, 0, places), *self.parts), self.signed) if places else self
@@ -70,17 +85,18 @@ class Word:
 
 @dataclass(frozen=True)
 class _Cell:
-    """``net = a + b``, ``a - b``, ``-a`` or, one enabled clock edge later, ``a``."""
+    """One operation; ``kind`` is the name of the RTLIL cell that does it."""
 
     kind: str
     net: int
     a: Word
     b: Word | None = None
+    select: Word | None = None
 
 
 @dataclass
 class Netlist:
-    """Adders and registers that all have one enable. Net 0 is the input, ``inputs`` bits wide."""
+    """Cells, and registers that all have one enable. Net 0 is the input, ``inputs`` bits wide."""
 
     inputs: int
     widths: list[int] = field(init=False)
@@ -107,6 +123,26 @@ class Netlist:
         """``-a`` in ``width`` bits, which must be enough."""
         return self._cell("neg", width, True, a.as_signed())
 
+    def not_below(self, a: Word, b: Word) -> Word:
+        """``a >= b``."""
+        return self._cell("ge", 1, False, *self._alike(a, b))
+
+    def invert(self, a: Word) -> Word:
+        """Not ``a``, one bit."""
+        return self._cell("_NOT_", 1, False, a)
+
+    def both(self, a: Word, b: Word) -> Word:
+        """``a`` and ``b``, one bit each."""
+        return self._cell("_AND_", 1, False, a, b)
+
+    def either(self, a: Word, b: Word) -> Word:
+        """``a`` or ``b``, one bit each."""
+        return self._cell("_OR_", 1, False, a, b)
+
+    def choose(self, select: Word, one: Word, other: Word) -> Word:
+        """``one`` where ``select`` is high, else ``other``; they must have one shape."""
+        return self._cell("mux", one.width, one.signed, other, one, select)
+
     def register(self, a: Word) -> Word:
         """``a`` one enabled clock edge later; without a reset."""
         return self._cell("dffe", a.width, a.signed, a)
@@ -115,16 +151,16 @@ class Netlist:
     def _alike(a, b):
         return (a.as_signed(), b.as_signed()) if a.signed != b.signed else (a, b)
 
-    def _cell(self, kind, width, signed, a, b=None):
+    def _cell(self, kind, width, signed, *words):
         net = len(self.widths)
         self.widths.append(width)
-        self.cells.append(_Cell(kind, net, a, b))
+        self.cells.append(_Cell(kind, net, *words))
         return Word(((net, 0, width),), signed)
 
     def place(self, m, platform, *, enable, i, o) -> None:
         """Put the circuit between the values ``i`` and ``o``, as ``platform`` wants it."""
         if isinstance(platform, Library):
-            m.submodules.adders = Instance(
+            m.submodules.cells = Instance(
                 platform.add(self), i_clk=ClockSignal(), i_enable=enable, i_i=i, o_o=o
             )
         else:
@@ -155,6 +191,16 @@ class Netlist:
                     m.d.comb += net.eq(a - value(cell.b))
                 case "neg":
                     m.d.comb += net.eq(-a)
+                case "ge":
+                    m.d.comb += net.eq(a >= value(cell.b))
+                case "mux":
+                    m.d.comb += net.eq(Mux(value(cell.select), value(cell.b), a))
+                case "_NOT_":
+                    m.d.comb += net.eq(~a)
+                case "_AND_":
+                    m.d.comb += net.eq(a & value(cell.b))
+                case "_OR_":
+                    m.d.comb += net.eq(a | value(cell.b))
                 case "dffe":
                     registers.append(net.eq(a))
         with m.If(enable):
@@ -164,7 +210,7 @@ class Netlist:
     def to_rtlil(self, name: str) -> str:
         """The circuit as a module with ports ``clk``, ``enable``, ``i`` and ``o``."""
         names = ["\\i"]
-        names += [f"\\held_{c.net}" if c.kind == "dffe" else f"$sum_{c.net}" for c in self.cells]
+        names += [f"\\held_{c.net}" if c.kind == "dffe" else f"$y{c.net}" for c in self.cells]
 
         def spec(word):
             parts = [
@@ -185,28 +231,34 @@ class Netlist:
         for net, width in enumerate(self.widths[1:], start=1):
             lines.append(f"wire width {width} {names[net]}")
         for cell in self.cells:
-            width, a, b = self.widths[cell.net], cell.a, cell.b
             lines.append(f"cell ${cell.kind} $c{cell.net}")
+            width = self.widths[cell.net]
             if cell.kind == "dffe":
                 lines += [
+                    f"parameter \\WIDTH {width}",
                     "parameter \\CLK_POLARITY 1",
                     "parameter \\EN_POLARITY 1",
-                    f"parameter \\WIDTH {width}",
                     "connect \\CLK \\clk",
                     "connect \\EN \\enable",
-                    f"connect \\D {spec(a)}",
+                    f"connect \\D {spec(cell.a)}",
                     f"connect \\Q {names[cell.net]}",
                     "end",
                 ]
                 continue
-            for port, word in (("A", a), ("B", b)):
-                if word is not None:
+            if cell.kind == "mux":
+                lines += [f"parameter \\WIDTH {width}", f"connect \\S {spec(cell.select)}"]
+            elif cell.kind.islower():
+                lines.append(f"parameter \\Y_WIDTH {width}")
+            for port, word in (("A", cell.a), ("B", cell.b)):
+                if word is None:
+                    continue
+                lines.append(f"connect \\{port} {spec(word)}")
+                if cell.kind.islower() and cell.kind != "mux":
                     lines += [
                         f"parameter \\{port}_SIGNED {word.signed:d}",
                         f"parameter \\{port}_WIDTH {word.width}",
-                        f"connect \\{port} {spec(word)}",
                     ]
-            lines += [f"parameter \\Y_WIDTH {width}", f"connect \\Y {names[cell.net]}", "end"]
+            lines += [f"connect \\Y {names[cell.net]}", "end"]
         lines += [f"connect \\o {spec(self.output)}", "end", ""]
         return "\n".join(lines)
 
@@ -223,7 +275,7 @@ class Library:
     def add(self, netlist: Netlist) -> str:
         """The name of the module for ``netlist``."""
         text = netlist.to_rtlil("")
-        return self._names.setdefault(text, f"adders_{len(self._names)}")
+        return self._names.setdefault(text, f"cells_{len(self._names)}")
 
     def to_rtlil(self) -> str:
         """All modules."""
