@@ -59,6 +59,13 @@ def _decode(field: str, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down."""
+    if isinstance(value, dict):
+        return {name: _tuples(item) for name, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
 def to_json(graph: Graph) -> str:
     """The graph as text, the same text for the same graph."""
     document = {
@@ -96,9 +103,9 @@ def from_json(text: str) -> Graph:
             nodes.append(Node(name, op(**decoded), tuple(inputs)))
         source, sink = document["input"], document["output"]
         return Graph(
-            Input(source["name"], tuple(source["shape"]), source["scale"], Range(*source["range"])),
+            Input(**{**_tuples(source), "range": Range(*source["range"])}),
             tuple(nodes),
-            Output(sink["name"], tuple(sink["shape"]), tuple(sink["scale"]), tuple(sink["offset"])),
+            Output(**_tuples(sink)),
         )
     except CompileError:
         raise

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
+from sqwire.hw.netlist import Library
 from sqwire.hw.network import Network
 
 from .tools import YOSYS, Workshop
@@ -19,7 +20,9 @@ TOP = "sqwire_top"
 def emit_rtlil(network: Network) -> str:
     """RTLIL of a network with its AXI4-Stream ports; the same text for the same network."""
     # No source attributes: they would hold paths of the machine that compiled.
-    return str(rtlil.convert(network.top(), name=TOP, emit_src=False))
+    library = Library()
+    text = rtlil.convert(network.top(), platform=library, name=TOP, emit_src=False)
+    return str(text) + library.to_rtlil()
 
 
 def rtlil_to_verilog(source: str, folder: Path, *, name: str = "design") -> Path:

@@ -5,7 +5,9 @@ What happens here happens on the host, before the first and after the last integ
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +16,58 @@ from sqwire.hw.ranges import Range
 
 from .ops import Tensor
 
-__all__ = ["Input", "Output"]
+__all__ = ["TAILS", "Input", "Output"]
 
 Int = NDArray[np.int64]
+Layout = Literal["CHW", "HWC"]
+
+
+def _sizes(shape: tuple[int, ...], layout: Layout) -> tuple[int, int, int]:
+    """(height, width, channels) of an array of ``shape``; one line where an axis is missing."""
+    channels, positions = shape[0], shape[1:]
+    if layout == "HWC":
+        channels, positions = shape[-1], shape[:-1]
+    height, width = (1, 1, *positions)[-2:]
+    return height, width, channels
+
+
+def _to_codes(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """(frames, *shape) as (frames, height, width, channels)."""
+    height, width, channels = _sizes(array.shape[1:], layout)
+    if layout == "HWC":
+        return np.ascontiguousarray(array.reshape(len(array), height, width, channels))
+    frames = array.reshape(len(array), channels, height, width)
+    return np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
 
 
 @dataclass(frozen=True)
 class Input:
     """The network's input: ``code = clip(round_half_even(x / scale), lo, hi)``.
 
-    ``shape`` is that of one frame as the ONNX graph takes it: (channels, height, width).
-    ``scale`` is exact: a float32 that the file holds.
+    ``shape`` is that of one frame as the ONNX graph takes it: (channels, height, width) in
+    layout "CHW", (height, width, channels) in layout "HWC". ``scale`` is exact: a float32 that the
+    file holds.
+
+    Where the graph does more before its first quantizer, or rounds by another rule,
+    ``steps`` holds for each channel (or once for all) the pair ``thresholds, levels``:
+    ``code = levels[k]`` where ``k`` is how many thresholds, all of them float32, are ``<= x``.
     """
 
     name: str
     shape: tuple[int, ...]
     scale: float
     range: Range
+    layout: Layout = "CHW"
+    steps: tuple[tuple[tuple[float, ...], tuple[int, ...]], ...] = ()
 
     @property
     def tensor(self) -> Tensor:
         """The codes as the graph takes them."""
-        channels, height, width = (*self.shape, 1, 1)[:3]
-        return Tensor(height, width, (self.range,) * channels)
+        height, width, channels = _sizes(self.shape, self.layout)
+        if not self.steps:
+            return Tensor(height, width, (self.range,) * channels)
+        ranges = tuple(Range(min(levels), max(levels)) for _, levels in self.steps)
+        return Tensor(height, width, ranges * (channels // len(ranges)))
 
     def quantize(self, x: NDArray[np.generic], *, saturate: bool = True) -> Int:
         """Codes (frames, height, width, channels) for real values (frames, *shape).
@@ -45,7 +76,8 @@ class Input:
         ------
         ValueError
             If the shape or the type is wrong, a value is not finite or, unless ``saturate``,
-            lies more than half a step outside the range of the codes.
+            lies more than half a step outside the range of the codes (where there are no
+            ``steps``, which are defined everywhere).
         """
         x = np.asarray(x)
         if x.dtype.kind not in "fiub":
@@ -55,15 +87,24 @@ class Input:
                 f'Input "{self.name}": shape must be (frames, '
                 f"{', '.join(map(str, self.shape))}), not {x.shape}"
             )
+        self._refuse(x, ~np.isfinite(x), "finite")
+        if self.steps:
+            return self._step(_to_codes(x.astype(np.float32), self.layout))
         real = x.astype(np.float64) / self.scale
-        self._refuse(x, ~np.isfinite(real), "finite")
         if not saturate:
             low, high = (self.range.lo - 0.5) * self.scale, (self.range.hi + 0.5) * self.scale
             outside = (real < self.range.lo - 0.5) | (real > self.range.hi + 0.5)
             self._refuse(x, outside, f"between {low:g} and {high:g}")
         codes = np.clip(np.rint(real), self.range.lo, self.range.hi).astype(np.int64)
-        frames = codes.reshape(len(codes), *(*self.shape, 1, 1)[:3])
-        return np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
+        return _to_codes(codes, self.layout)
+
+    def _step(self, x: NDArray[np.float32]) -> Int:
+        """Codes of values (frames, height, width, channels)."""
+        own = [(np.array(t, np.float32), np.array(v, np.int64)) for t, v in self.steps]
+        if len(own) == 1:
+            return own[0][1][np.searchsorted(own[0][0], x, side="right")]
+        columns = [v[np.searchsorted(t, x[..., c], side="right")] for c, (t, v) in enumerate(own)]
+        return np.stack(columns, axis=-1)
 
     def _refuse(self, x: NDArray[np.generic], bad: NDArray[np.bool_], rule: str) -> None:
         if bad.any():
@@ -87,22 +128,47 @@ class Input:
         )
 
 
+def _softmax(real: NDArray[np.float64]) -> NDArray[np.float64]:
+    power = np.exp(real - real.max(axis=-1, keepdims=True))
+    return power / power.sum(axis=-1, keepdims=True)
+
+
+def _log_softmax(real: NDArray[np.float64]) -> NDArray[np.float64]:
+    least = real - real.max(axis=-1, keepdims=True)
+    return least - np.log(np.exp(least).sum(axis=-1, keepdims=True))
+
+
+TAILS: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "ArgMax": lambda real: real.argmax(axis=-1, keepdims=True).astype(np.float64),
+    "LogSoftmax": _log_softmax,
+    "Relu": lambda real: np.maximum(real, 0),
+    "Sigmoid": lambda real: 1 / (1 + np.exp(-real)),
+    "Softmax": _softmax,
+    "Tanh": np.tanh,
+}
+"""What the host can do to real values (frames, height, width, channels) after the last integer."""
+
+
 @dataclass(frozen=True)
 class Output:
-    """The network's output: ``y = scale[c] * code + offset[c]``.
+    """The network's output: ``y = scale[c] * code + offset[c]``, and ``tail`` of that.
 
-    ``shape`` is that of one frame as the ONNX graph gives it: (channels,) or
-    (channels, height, width).
+    ``shape`` is that of one frame as the ONNX graph gives it: (channels,) or (channels, height,
+    width) in layout "CHW", (height, width, channels) in layout "HWC". ``tail`` names one of
+    :data:`TAILS`, or nothing.
     """
 
     name: str
     shape: tuple[int, ...]
     scale: tuple[float, ...]
     offset: tuple[float, ...]
+    layout: Layout = "CHW"
+    tail: str = ""
 
     def check(self, tensor: Tensor) -> None:
         """Refuse a tensor that does not fit."""
-        if int(np.prod(self.shape)) != tensor.positions * tensor.channels:
+        channels = 1 if self.tail == "ArgMax" else tensor.channels
+        if int(np.prod(self.shape)) != tensor.positions * channels:
             raise ValueError(
                 f'Output "{self.name}": shape must hold {tensor.shape}, not {self.shape}'
             )
@@ -110,15 +176,68 @@ class Output:
     def dequantize(self, codes: Int) -> NDArray[np.float32]:
         """Real values (frames, *shape) of codes (frames, height, width, channels)."""
         real = codes * np.array(self.scale) + np.array(self.offset)
-        return real.transpose(0, 3, 1, 2).reshape(len(codes), *self.shape).astype(np.float32)
+        if self.tail:
+            with np.errstate(over="ignore"):
+                real = TAILS[self.tail](real)
+        if self.layout == "CHW":
+            real = real.transpose(0, 3, 1, 2)
+        return real.reshape(len(codes), *self.shape).astype(np.float32)
 
     def codes(self, y: NDArray[np.generic], tensor: Tensor) -> Int:
-        """The codes nearest to real values ``y``; the inverse of :meth:`dequantize`."""
+        """The codes nearest to real values ``y``; the inverse of :meth:`dequantize`.
+
+        Raises
+        ------
+        ValueError
+            If the shape is wrong, or there is a ``tail``, which has no inverse.
+        """
+        if self.tail:
+            raise ValueError(
+                f'Output "{self.name}": codes must be known without {self.tail}, '
+                "which has no inverse; compare with `matches`"
+            )
+        return np.rint(self._codes(self._frames(y, tensor))).astype(np.int64)
+
+    def matches(self, codes: Int, y: NDArray[np.generic], tensor: Tensor) -> NDArray[np.bool_]:
+        """Where ``codes`` are those that real values ``y`` stand for: (frames, ..., channels).
+
+        Behind a softmax, ``y`` says how codes differ from the largest one, and where it is too
+        small for float32 only that they are far below. Behind another tail, codes match that
+        give ``y`` to float32 precision.
+        """
+        if not self.tail:
+            return self.codes(y, tensor) == codes
+        frames = self._frames(y, tensor)
+        real = codes * np.array(self.scale) + np.array(self.offset)
+        if self.tail in ("Softmax", "LogSoftmax"):
+            with np.errstate(divide="ignore"):
+                log = np.log(frames) if self.tail == "Softmax" else frames
+            step = np.abs(np.array(self.scale))
+            gap = (log - log.max(axis=-1, keepdims=True)) - (
+                real - real.max(axis=-1, keepdims=True)
+            )
+            far = real - real.max(axis=-1, keepdims=True) < -80
+            return (np.abs(gap) < step / 2) | (far & (log - log.max(axis=-1, keepdims=True) < -79))
+        with np.errstate(over="ignore"):
+            expected = TAILS[self.tail](real)
+        return np.broadcast_to(np.isclose(expected, frames, rtol=1e-5, atol=1e-6), codes.shape)
+
+    def _codes(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Real codes; where the scale is 0, every code stands for the offset: 0."""
+        scale = np.array(self.scale)
+        safe = np.where(scale == 0, 1, scale)
+        return np.where(scale == 0, 0, (frames - np.array(self.offset)) / safe)
+
+    def _frames(self, y: NDArray[np.generic], tensor: Tensor) -> NDArray[np.float64]:
+        """Real values (frames, *shape) as (frames, height, width, channels)."""
         if y.shape[1:] != self.shape:
             raise ValueError(
                 f'Output "{self.name}": shape must be (frames, '
                 f"{', '.join(map(str, self.shape))}), not {y.shape}"
             )
-        frames = y.reshape(len(y), tensor.channels, tensor.height, tensor.width)
-        real = frames.transpose(0, 2, 3, 1).astype(np.float64)
-        return np.rint((real - np.array(self.offset)) / np.array(self.scale)).astype(np.int64)
+        channels = 1 if self.tail == "ArgMax" else tensor.channels
+        real = y.astype(np.float64)
+        if self.layout == "HWC":
+            return real.reshape(len(y), tensor.height, tensor.width, channels)
+        frames = real.reshape(len(y), channels, tensor.height, tensor.width)
+        return frames.transpose(0, 2, 3, 1)

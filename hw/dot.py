@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from . import adders
 from .arrays import frozen
 from .beat import Beat
+from .netlist import Netlist, Word
 from .ranges import Range
 
 __all__ = ["Dot"]
@@ -129,9 +130,7 @@ class _Component(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        spec, graph = self.spec, self.spec.graph
-        latency = spec.latency_cycles
-
+        latency = self.spec.latency_cycles
         advance = Signal()
         m.d.comb += self.i.ready.eq(advance)
         if latency == 0:
@@ -145,84 +144,88 @@ class _Component(wiring.Component):
                     m.d.sync += held.eq(valid)
                 valid = held
             m.d.comb += self.o.valid.eq(valid)
-
-        constants = graph.ranges[len(spec.ranges) : len(graph.ranges) - len(graph.ops)]
-        values = [self._lane(lane) for lane in range(len(spec.ranges))]
-        values += [Const(r.lo, r.shape) for r in constants]
-        pipeline = _Pipeline(m, advance, values, graph.depths[: len(values)])
-
-        for number, op in enumerate(graph.ops, start=len(values)):
-            # Cycle d: the adders of depth d read what was registered one cycle before.
-            depth = graph.depths[number]
-            total = _sum(pipeline.at(op.a, depth - 1), pipeline.at(op.b, depth - 1), op)
-            pipeline.register(total, depth, graph.ranges[number].shape, f"sum_{number}")
-
-        negated = latency - graph.depth  # one more stage if any row comes out negated
-        shape = spec.outputs[0].range.shape
-        for row, out in enumerate(graph.outputs):
-            lane = self.o.payload[row]
-            if out.value is None:
-                continue
-            value = pipeline.at(out.value, graph.depth)
-            if not negated:
-                m.d.comb += lane.eq(value << out.shift)
-                continue
-            result = Signal(shape, name=f"row_{row}", reset_less=True)
-            with m.If(advance):
-                m.d.sync += result.eq((-value if out.negate else value) << out.shift)
-            m.d.comb += lane.eq(result)
+        _netlist(self.spec).place(
+            m, platform,
+            enable=advance, i=self.i.payload.as_value(), o=self.o.payload.as_value(),
+        )  # fmt: skip
         return m
 
-    def _lane(self, lane):
-        """One input, no wider than its own range (the beat is as wide as the widest)."""
-        own = self.spec.ranges[lane]
+
+def _netlist(spec: Dot) -> Netlist:
+    """The adders of ``spec`` and the registers behind each."""
+    graph = spec.graph
+    beat = spec.inputs[0]
+    netlist = Netlist(beat.bits)
+    values = []
+    for lane, own in enumerate(spec.ranges):
+        # No wider than the lane's own range: the beat is as wide as the widest.
         if own.size == 1:
-            return Const(own.lo, own.shape)
-        code = self.i.payload[lane][: own.bits]
-        return code.as_signed() if own.lo < 0 else code
+            values.append(Word.constant(own.lo, own.bits, signed=own.lo < 0))
+        else:
+            start = lane * beat.range.bits
+            values.append(netlist.input(start, own.bits, signed=own.lo < 0))
+    for own in graph.ranges[len(values) : len(graph.ranges) - len(graph.ops)]:
+        values.append(Word.constant(own.lo, own.bits, signed=own.lo < 0))
+    pipeline = _Pipeline(netlist, values, graph.depths)
+
+    for number, op in enumerate(graph.ops, start=len(values)):
+        # Cycle d: the adders of depth d read what was registered one cycle before.
+        depth = graph.depths[number]
+        a, b = pipeline.at(op.a, depth - 1), pipeline.at(op.b, depth - 1)
+        own = graph.ranges[number]
+        total = _sum(netlist, a, b, op, own.bits, signed=own.lo < 0)
+        pipeline.stages.append({depth: netlist.register(total)})
+
+    negated = spec.latency_cycles > graph.depth  # one more stage if any row comes out negated
+    lane = spec.outputs[0].range
+    rows = []
+    for out in graph.outputs:
+        row = Word.constant(0, 1, signed=False)
+        if out.value is not None:
+            row = pipeline.at(out.value, graph.depth)
+            if out.negate:
+                row = netlist.negate(row, row.width + 1)
+            row = row.shift(out.shift).resize(lane.bits, signed=row.signed)
+            if negated:
+                row = netlist.register(row)
+        rows.append(row.extend(lane.bits))
+    netlist.output = Word.join(rows)
+    return netlist
 
 
 class _Pipeline:
     """Values by the cycle in which they are wanted; delays are made once and shared."""
 
-    def __init__(self, m, advance, values, depths):
-        self.m, self.advance = m, advance
-        self.stages = [{depth: value} for value, depth in zip(values, depths, strict=True)]
-
-    def register(self, value, depth, shape, name):
-        held = Signal(shape, name=name, reset_less=True)
-        with self.m.If(self.advance):
-            self.m.d.sync += held.eq(value)
-        self.stages.append({depth: held})
+    def __init__(self, netlist, values, depths):
+        self.netlist = netlist
+        self.stages = [{depth: value} for value, depth in zip(values, depths, strict=False)]
 
     def at(self, number, depth):
         stages = self.stages[number]
-        if isinstance(next(iter(stages.values())), Const):
-            return next(iter(stages.values()))
         latest = max(stages)
+        if stages[latest].is_constant:
+            return stages[latest]
         while latest < depth:
-            value = stages[latest]
+            stages[latest + 1] = self.netlist.register(stages[latest])
             latest += 1
-            held = Signal(value.shape(), name=f"value_{number}_{latest}", reset_less=True)
-            with self.m.If(self.advance):
-                self.m.d.sync += held.eq(value)
-            stages[latest] = held
         return stages[depth]
 
 
-def _sum(a, b, op):
+def _sum(netlist, a, b, op, width, *, signed):
     """The adder of ``op``, no wider than where both operands overlap.
 
     Below the shift only the other operand has bits, and they pass beside the carry chain.
     """
     if op.a_shift and op.subtract:
-        return (a << op.a_shift) - b
+        return netlist.subtract(a.shift(op.a_shift), b, width, signed=signed)
     if op.a_shift:
         a, b = b, a
     low = op.a_shift or op.b_shift
+    combine = netlist.subtract if op.subtract else netlist.add
     if not low:
-        return a - b if op.subtract else a + b
-    high = (a >> low) - b if op.subtract else (a >> low) + b
-    fill = a[-1] if a.shape().signed else Const(0, 1)
-    total = Cat(*(a[at] if at < len(a) else fill for at in range(low)), high)
-    return total.as_signed() if high.shape().signed else total
+        return combine(a, b, width, signed=signed)
+    if width <= low:  # only bits of the other operand are left
+        return a.extend(width).slice(0, width, signed=signed)
+    a = a.extend(low + 1)
+    high = combine(a.slice(low, a.width, signed=a.signed), b, width - low, signed=signed)
+    return Word(a.slice(0, low).parts + high.parts, signed)

@@ -48,14 +48,14 @@ class Range:
     @property
     def shape(self) -> Shape:
         """The narrowest Amaranth shape that holds the range; at least one bit wide."""
-        if self.lo < 0:
-            return signed(max((~self.lo).bit_length(), max(self.hi, 0).bit_length()) + 1)
-        return unsigned(max(self.hi.bit_length(), 1))
+        return (signed if self.lo < 0 else unsigned)(self.bits)
 
     @property
     def bits(self) -> int:
         """Width of :attr:`shape`."""
-        return self.shape.width
+        if self.lo < 0:
+            return max((~self.lo).bit_length(), max(self.hi, 0).bit_length()) + 1
+        return max(self.hi.bit_length(), 1)
 
     @property
     def size(self) -> int:

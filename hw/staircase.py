@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import step_circuits
 from .beat import Beat
+from .netlist import Netlist, Word
 from .ranges import Range
 from .steps import Steps
 
@@ -117,13 +118,6 @@ class _Component(wiring.Component):
             self.i.ready.eq(advance),
         ]
 
-        def register(value, shape, name):
-            """``value`` one cycle later, as ``shape``."""
-            held = Signal(shape, name=name, reset_less=True)
-            with m.If(advance):
-                m.d.sync += held.eq(value)
-            return held
-
         valid = self.i.valid
         for cycle in range(1, spec.latency_cycles):
             following = Signal(name=f"valid_{cycle}")
@@ -133,18 +127,27 @@ class _Component(wiring.Component):
         with m.If(advance):
             m.d.sync += self.o.valid.eq(valid)
 
-        shape = spec.outputs[0].range.shape
-        for channel, circuit in enumerate(spec.circuits):
-            # The lane is no wider than this channel's own range.
-            code = self.i.payload[channel][: circuit.domain.bits]
-            if circuit.domain.lo < 0:
-                code = code.as_signed()
-
-            def stage(value, shape, name, channel=channel):
-                return register(value, shape, f"{name}_{channel}")
-
-            level = circuit.build(code, shape, stage)
-            for cycle in range(circuit.latency_cycles, spec.latency_cycles):
-                level = stage(level, shape, f"wait_{cycle}")
-            m.d.comb += self.o.payload[channel].eq(level)
+        _netlist(spec).place(
+            m, platform,
+            enable=advance, i=self.i.payload.as_value(), o=self.o.payload.as_value(),
+        )  # fmt: skip
         return m
+
+
+def _netlist(spec: Staircase) -> Netlist:
+    """The circuits of all channels, each as long as the longest."""
+    beat = spec.inputs[0]
+    netlist = Netlist(beat.bits)
+    shape = spec.outputs[0].range.shape
+    levels = []
+    for channel, circuit in enumerate(spec.circuits):
+        # The lane is no wider than this channel's own range.
+        domain = circuit.domain
+        code = netlist.input(channel * beat.range.bits, domain.bits, signed=domain.lo < 0)
+        level = circuit.build(netlist, code, shape)
+        if not level.is_constant:
+            for _ in range(circuit.latency_cycles, spec.latency_cycles):
+                level = netlist.register(level)
+        levels.append(level)
+    netlist.output = Word.join(levels)
+    return netlist

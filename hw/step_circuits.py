@@ -1,14 +1,14 @@
 """Circuits for a function of one integer given as steps, and which of them is cheapest.
 
 Each is a frozen description with ``domain`` (what the code can be), ``latency_cycles`` and
-``build(code, shape, stage)``, where ``stage(value, shape, name)`` is a register.
+``build(netlist, code, shape)``, the level for a code, in ``shape``.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Array, Cat, Const, Mux
 
+from .netlist import Netlist, Word
 from .ranges import Range
 from .steps import Steps
 
@@ -29,8 +29,8 @@ class Constant:
 
     latency_cycles = 0
 
-    def build(self, code, shape, stage):
-        return Const(self.level, shape)
+    def build(self, netlist, code, shape):
+        return _constant(self.level, shape)
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,32 @@ class Shift:
     def latency_cycles(self) -> int:
         return 2 if self.offset else 1
 
-    def build(self, code, shape, stage):
+    def build(self, netlist, code, shape):
         ends = (self.domain.lo + self.offset, self.domain.hi + self.offset)
         inner = Range(*(end >> self.shift for end in ends))
-        value = code >> self.shift
+        value = _shift_right(code, self.shift)
         if self.offset:
             # Low bits that the offset leaves alone pass below the adder and are shifted out.
             low = min(self.shift, (self.offset & -self.offset).bit_length() - 1)
-            total = ((code >> low) + (self.offset >> low)) >> (self.shift - low)
-            value = stage(total, inner.shape, "shifted")
+            reach = Range(*(end >> low for end in ends))
+            offset = Range(self.offset >> low, self.offset >> low)
+            total = netlist.add(
+                _shift_right(code, low), _constant(offset.lo, offset.shape), reach.bits,
+                signed=reach.lo < 0,
+            )  # fmt: skip
+            value = _shift_right(total, self.shift - low)
+            value = netlist.register(value.resize(inner.bits, signed=inner.lo < 0))
+        value = value.resize(inner.bits, signed=inner.lo < 0)
         lo, hi = self.levels.lo, self.levels.hi
-        clamped = value
+        # Where the value is too large or too small for the shape it is not the one that is chosen.
+        clamped = value.resize(shape.width, signed=shape.signed)
         if inner.hi > hi:
-            clamped = Mux(at_least(value, hi + 1, inner), hi, clamped)
+            above = at_least(netlist, value, hi + 1, inner)
+            clamped = netlist.choose(above, _constant(hi, shape), clamped)
         if inner.lo < lo:
-            clamped = Mux(at_least(value, lo, inner), clamped, lo)
-        return stage(clamped, shape, "level")
+            reached = at_least(netlist, value, lo, inner)
+            clamped = netlist.choose(reached, clamped, _constant(lo, shape))
+        return netlist.register(clamped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +91,13 @@ class Compare:
     def latency_cycles(self) -> int:
         return 1 if _bits_that_matter(self.steps, self.domain) <= _ONE_CYCLE_BITS else 2
 
-    def build(self, code, shape, stage):
-        reached = Cat(at_least(code, int(t), self.domain) for t in self.steps.thresholds)
+    def build(self, netlist, code, shape):
+        reached = [at_least(netlist, code, int(t), self.domain) for t in self.steps.thresholds]
         if self.latency_cycles == 2:
-            reached = stage(reached, len(reached), "reached")
-        levels = [Const(int(v), shape) for v in self.steps.levels]
-        return stage(_level(reached, levels), shape, "level")
+            together = netlist.register(Word.join(reached))
+            reached = [together[k] for k in range(len(reached))]
+        levels = [_constant(int(v), shape) for v in self.steps.levels]
+        return netlist.register(_level(netlist, reached, levels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,25 +124,25 @@ class Search:
     def _counts(self):
         return np.array_equal(self.steps.levels, np.arange(len(self.steps.levels)))
 
-    def build(self, code, shape, stage):
+    def build(self, netlist, code, shape):
         never = self.domain.hi + 1
-        reach = Range(self.domain.lo, never)
+        reach = Range(self.domain.lo, never).shape
         thresholds = [int(t) for t in self.steps.thresholds]
         thresholds += [never] * ((1 << self.bits) - 1 - len(thresholds))
-        found = Const(0, 0)
+        found = Word((), False)
         for bit in reversed(range(self.bits)):
             # Among the thresholds that the bits found so far leave, the one in the middle.
             middle = thresholds[(1 << bit) - 1 :: 2 << bit]
-            choice = Array(Const(t, reach.shape) for t in middle)[found]
-            reached = code >= choice
-            found = stage(Cat(reached, found), self.bits - bit, f"found_{bit}")
+            choice = _select(netlist, found, [_constant(t, reach) for t in middle])
+            reached = netlist.not_below(code, choice)
+            found = netlist.register(Word.join([reached, found]))
             if bit:
-                code = stage(code, self.domain.shape, f"code_{bit}")
+                code = netlist.register(code)
         if self._counts:
-            return found
-        levels = [Const(int(v), shape) for v in self.steps.levels]
+            return found.resize(shape.width, signed=shape.signed)
+        levels = [_constant(int(v), shape) for v in self.steps.levels]
         levels += [levels[-1]] * ((1 << self.bits) - len(levels))
-        return stage(Array(levels)[found], shape, "level")
+        return netlist.register(_select(netlist, found, levels))
 
 
 Circuit = Constant | Shift | Compare | Search
@@ -164,7 +175,7 @@ def _bits_that_matter(steps, domain):
     return domain.bits - ((together & -together).bit_length() - 1) if together else 0
 
 
-def at_least(code, threshold, domain):
+def at_least(netlist: Netlist, code: Word, threshold: int, domain: Range) -> Word:
     """``code >= threshold`` as gates, for a ``code`` in ``domain``, from the lowest bit up.
 
     A chain of AND and OR: lookup tables swallow it whole, where a carry chain costs about four
@@ -172,24 +183,44 @@ def at_least(code, threshold, domain):
     """
     bits = [code[k] for k in range(domain.bits)]
     if domain.lo < 0:
-        bits[-1] = ~bits[-1]
+        bits[-1] = netlist.invert(bits[-1])
         threshold += 1 << (domain.bits - 1)
     result = None  # None: true so far (all lower bits of the threshold are zero)
     for k, bit in enumerate(bits):
         if threshold >> k & 1:
-            result = bit if result is None else bit & result
+            result = bit if result is None else netlist.both(bit, result)
         elif result is not None:
-            result = bit | result
-    return Const(1, 1) if result is None else result
+            result = netlist.either(bit, result)
+    return Word.constant(1, 1, signed=False) if result is None else result
 
 
-def _level(reached, levels):
+def _constant(value, shape):
+    return Word.constant(value, shape.width, signed=shape.signed)
+
+
+def _shift_right(word, places):
+    """``word >> places``, at least one bit of it."""
+    wide = word.extend(places + 1)
+    return wide.slice(places, wide.width, signed=word.signed)
+
+
+def _select(netlist, index, words):
+    """``words[index]``: multiplexers where the words differ."""
+    if len(words) == 1 or all(word == words[0] for word in words):
+        return words[0]
+    inner = index.slice(0, index.width - 1)
+    half = len(words) // 2
+    low, high = (_select(netlist, inner, part) for part in (words[:half], words[half:]))
+    return low if low == high else netlist.choose(index[index.width - 1], high, low)
+
+
+def _level(netlist, reached, levels):
     """Read the thermometer by halves: the middle comparison picks the half to look in."""
     if len(levels) == 1:
         return levels[0]
     middle = len(levels) // 2
-    return Mux(
+    return netlist.choose(
         reached[middle - 1],
-        _level(reached[middle:], levels[middle:]),
-        _level(reached[: middle - 1], levels[:middle]),
+        _level(netlist, reached[middle:], levels[middle:]),
+        _level(netlist, reached[: middle - 1], levels[:middle]),
     )

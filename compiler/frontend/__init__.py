@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
-import onnx.numpy_helper
-
 from ..errors import CompileError
-from ..graph import Graph
+from ..graph import Graph, Node
 from ..host import Output
-from .handlers import HANDLERS, Call, Context, Unquantized, Value
-from .load import load
-from .real import Real
+from . import place
+from .context import Call, Context
+from .convert import Conversion, convert
+from .functions import Unary
+from .load import TensorInfo, load
+from .values import Real
 
 __all__ = ["import_qonnx", "load"]
 
@@ -32,87 +31,72 @@ def import_qonnx(source: Path | bytes) -> Graph:
         If the file is not a sound ONNX model, or a node in it cannot be mapped; names the node.
     """
     model = load(source)
-    graph = model.graph
-    values: dict[str, Value] = {tensor.name: _array(tensor) for tensor in graph.initializer}
-    inputs = [i for i in graph.input if i.name not in values]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        raise CompileError(
-            f"Model: it must have one input and one output, "
-            f"not {len(inputs)} and {len(graph.output)}"
-        )
-    values[inputs[0].name] = Unquantized(inputs[0].name, _shape(inputs[0]))
-    context = Context()
-    for number, node in enumerate(graph.node):
-        name = node.name or (node.output[0] if node.output else f"{node.op_type}_{number}")
+    result = convert(model)
+    if not result.errors:
         try:
-            values[node.output[0]] = _convert(context, name, node, values)
+            return _finish(result, model.outputs)
         except CompileError as error:
-            raise CompileError(f'Node "{name}" ({node.op_type}): {error}') from error
-        except (ValueError, TypeError, KeyError, IndexError, AssertionError) as error:
-            raise CompileError(
-                f'Node "{name}" ({node.op_type}): its attributes and inputs must fit together '
-                f"({error}); check the export"
-            ) from error
-    return _finish(context, values, graph)
+            result.errors.append(error)
+    first, more = result.errors[0], len(result.errors) - 1
+    if more:
+        raise CompileError(f"{first} (and {more} more: sqwire inspect lists them)") from first
+    raise first
 
 
-def _array(tensor: onnx.TensorProto) -> Any:
+def _finish(result: Conversion, outputs: tuple[TensorInfo, ...]) -> Graph:
+    context = result.context
+    inputs = [source for source in context.sources.values() if not source.assumed]
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise CompileError(
+            f"Model: it must have one input and one output, not {len(inputs)} and {len(outputs)}"
+        )
+    node, output = _output(context, result.values.get(outputs[0].name), outputs[0].name)
+    source = inputs[0].fixed
+    if source is None:
+        raise CompileError(f'Input "{inputs[0].name}": it must be quantized; put a Quant behind it')
+    return Graph(source, _used(context.nodes, {node}), output)
+
+
+def _used(nodes: list[Node], wanted: set[str]) -> tuple[Node, ...]:
+    """The nodes that ``wanted`` ones depend on."""
+    kept = []
+    for node in reversed(nodes):
+        if node.name in wanted:
+            kept.append(node)
+            wanted.update(node.inputs)
+    return tuple(reversed(kept))
+
+
+_TAILS: dict[Any, str] = {
+    ("AtLeast", ((0,),)): "Relu",
+    ("Sigmoid", ()): "Sigmoid",
+    ("Tanh", ()): "Tanh",
+}
+
+
+def _output(context: Context, value: Any, name: str) -> tuple[str, Output]:
+    """The node whose codes are the output ``name``, and what the host makes of them."""
     try:
-        return np.asarray(onnx.numpy_helper.to_array(tensor))
-    except (ValueError, TypeError, KeyError) as error:
-        raise CompileError(
-            f'Tensor "{tensor.name}": its data must fill shape {list(tensor.dims)}; '
-            "the file is damaged; export it again"
-        ) from error
-
-
-def _shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Shape of one frame: all axes but the first."""
-    dims = [d.dim_value for d in info.type.tensor_type.shape.dim]
-    if len(dims) not in (2, 4) or min(dims[1:]) < 1 or math.prod(dims[1:]) > 1 << 26:
-        raise CompileError(
-            f'Input "{info.name}": shape must be (frames, channels, height, width) or '
-            f"(frames, features) with known sizes, not {dims}"
-        )
-    return tuple(dims[1:])
-
-
-def _convert(context: Context, name: str, node: onnx.NodeProto, values: dict[str, Value]) -> Value:
-    handler = HANDLERS.get(node.op_type)
-    if handler is None:
-        known = ", ".join(sorted(HANDLERS))
-        raise CompileError(f"the operator must be one of {known}; rewrite the network without it")
-    missing = [i for i in node.input if i and i not in values]
-    if missing:
-        raise CompileError(f'input "{missing[0]}" must be computed before it is used')
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    inputs = tuple(values[i] for i in node.input if i)
-    return handler(Call(context, name, node, inputs, attributes))
-
-
-def _finish(context: Context, values: dict[str, Value], graph: onnx.GraphProto) -> Graph:
-    name = graph.output[0].name
-    value = values.get(name)
-    if not isinstance(value, Real) or context.input is None or not context.nodes:
-        raise CompileError(
-            f'Output "{name}": it must be computed from the quantized input; '
-            "check where the graph ends"
-        )
-    affine = value.affine
-    if affine is None or value.order is not None:
-        raise CompileError(
-            f'Output "{name}": after the last quantizer only scales and offsets may follow; '
-            "put a Quant behind the activation"
-        )
-    if value.node != context.nodes[-1].name:
-        raise CompileError(f'Output "{name}": it must be computed by the last node')
-    tensor = context.tensors[value.node]
-    pairs = [affine.at(channel) for channel in range(tensor.channels)]
-    rank = len(graph.output[0].type.tensor_type.shape.dim)
-    shape = (tensor.channels, tensor.height, tensor.width)
-    if rank == 2 or (not rank and tensor.positions == 1):
-        shape = shape[:1]  # type: ignore[assignment]
-    output = Output(
-        name, shape, tuple(float(g) for g, _ in pairs), tuple(float(o) for _, o in pairs)
-    )
-    return Graph(context.input, tuple(context.nodes), output)
+        if not isinstance(value, Real):
+            raise CompileError("it must be computed from the network's input")
+        real, tail = context.settle(value), value.tail
+        steps = real.function.steps
+        last = steps[-1] if steps else None
+        if not tail and isinstance(last, Unary) and (last.kind, last.constants) in _TAILS:
+            tail = _TAILS[last.kind, last.constants]
+            real = replace(real, function=replace(real.function, steps=steps[:-1]))
+        call = Call(context, name, "output", (real,), {})
+        if real.function.line(0) is None:
+            real = place.affine(call, real)
+        if not isinstance(real.layout.order, str) and tail != "ArgMax":
+            real = place.raster(call, real)
+        if real.shape[0] != 1:
+            raise CompileError("its batch axis must come first")
+        if real.node not in {node.name for node in context.nodes}:
+            raise CompileError("there must be something to compute between input and output")
+    except CompileError as error:
+        raise CompileError(f'Output "{name}": {error}') from error
+    lines: Any = [real.function.line(channel) for channel in range(real.layout.channels)]
+    gains, offsets = zip(*lines, strict=True)
+    layout: Any = "HWC" if real.layout.last else "CHW"
+    return real.node, Output(name, real.shape[1:], gains, offsets, layout, tail)
