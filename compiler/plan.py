@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sqwire.hw.beat import Beat
 from sqwire.hw.buffer import Buffer
@@ -22,11 +21,10 @@ from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.queue import Queue
 
 from . import ops
+from .balance import Balance
 from .graph import INPUT, Graph
 
 __all__ = ["Join", "Layer", "Plan", "plan"]
-
-Int = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,8 @@ class Layer:
 class Join:
     """A node where two branches of a fork meet, and the queue on its input ``input``.
 
-    ``tokens`` is the depth below which the network deadlocks: before the other branch gives its
-    first output (and in the worst case any later one) it swallows so many beats more than this
-    branch may have passed on. ``depth`` adds the cycles that the other branch takes, and one
-    place, so that the network also keeps its rate.
+    ``tokens`` is the depth below which the network deadlocks, ``depth`` what also keeps its rate;
+    see :class:`sqwire.compiler.balance.Lead`.
     """
 
     node: str
@@ -137,6 +133,8 @@ class _Planner:
         uses = Counter(name for node in graph.nodes for name in node.inputs)
         self.copies: dict[str, list[Source]] = {}
         self.uses = uses
+        self.balance = Balance(graph, self.chains)
+        self.latency: dict[str, int] = {}
 
     def run(self) -> Plan:
         tensor = self.graph.input.tensor
@@ -146,14 +144,14 @@ class _Planner:
         for node in self.graph.nodes:
             sources = [self.copies[name].pop(0) for name in node.inputs]
             if len(sources) > 1:
-                sources = self._balance(node.name, node.inputs, sources)
+                sources = list(self._balanced(node.name, node.inputs, sources))
             self._layer(node.name, node.op, tuple(sources))
         network = Network(beat, tensor.positions, tuple(self.stages))
         return Plan(
             network,
             tuple(self.layers),
             tuple(self.joins),
-            max(s.spec.beats_in for s in self.stages),
+            max(max(s.spec.beats_in, s.spec.beats_out) for s in self.stages),
             int(network.output_cycles()[-1]) + 1,
         )
 
@@ -186,6 +184,7 @@ class _Planner:
                 latency_cycles=sum(stage.spec.latency_cycles for stage in own),
             )
         )
+        self.latency[name] = self.layers[-1].latency_cycles
         self._offer(name, out)
 
     def _offer(self, name: str, source: Source) -> None:
@@ -198,56 +197,17 @@ class _Planner:
         fork = self._stage(f"{name or 'input'}.fork", Fork(beat, ways, beats), source)
         self.copies[name] = [Source(fork.stage, way) for way in range(ways)]
 
-    def _balance(self, node: str, inputs: tuple[str, ...], sources: list[Source]) -> list[Source]:
-        """Put a queue on the input of a join whose branch is ahead of the other."""
-        fork = self._common(inputs)
-        needs = [self._needs(fork, name) for name in inputs]
-        cycles = [self._cycles(fork, name) for name in inputs]
-        result = []
-        for k, source in enumerate(sources):
-            other = 1 - k
-            m = np.arange(len(needs[other]))
-            ahead = np.searchsorted(needs[k], needs[other] - 1, side="right") - m
-            tokens = max(0, int(ahead.max()))
-            extra = max(0, cycles[other] - cycles[k])
-            # A full queue takes nothing while a beat leaves: one place more keeps it moving.
-            depth = tokens + extra + 1 if tokens + extra else 0
-            depth = self.depths.get((node, k), depth)
-            if tokens or depth:
-                self.joins.append(Join(node, k, fork or "input", tokens, depth))
+    def _balanced(
+        self, node: str, inputs: tuple[str, ...], sources: list[Source]
+    ) -> Iterator[Source]:
+        """The inputs of a join, with a queue on each that is ahead of the slowest."""
+        leads = self.balance.leads(inputs, self.latency)
+        for k, (source, lead) in enumerate(zip(sources, leads, strict=True)):
+            depth = self.depths.get((node, k), lead.depth)
+            if lead.tokens or depth:
+                fork = self.balance.fork(inputs) or self.graph.input.name
+                self.joins.append(Join(node, k, fork, lead.tokens, depth))
             if depth:
                 beat, beats = self.beats[source]
                 source = self._stage(f"{node}.queue{k}", Queue(beat, depth, beats), source)
-            result.append(source)
-        return result
-
-    def _ancestors(self, name: str) -> list[str]:
-        """Nodes that every path from the input to ``name`` passes, ``name`` first."""
-        order = [INPUT, *(node.name for node in self.graph.nodes)]
-        dominators: dict[str, set[str]] = {INPUT: {INPUT}}
-        for node in self.graph.nodes:
-            common = set.intersection(*(dominators[i] for i in node.inputs))
-            dominators[node.name] = common | {node.name}
-        return sorted(dominators[name], key=order.index, reverse=True)
-
-    def _common(self, inputs: tuple[str, ...]) -> str:
-        """The nearest node that both inputs' streams have passed."""
-        left, right = (self._ancestors(name) for name in inputs)
-        return next(name for name in left if name in right)
-
-    def _needs(self, fork: str, name: str) -> Int:
-        """How many beats behind ``fork`` it takes until ``name`` gives each of its beats."""
-        if name == fork:
-            return np.arange(1, self.graph.tensors[fork].positions + 1)
-        incoming = [self._needs(fork, i) for i in self.graph[name].inputs]
-        needs = np.maximum.reduce(incoming)
-        for _, spec in self.chains[name]:
-            needs = needs[spec.needs() - 1]
-        return needs
-
-    def _cycles(self, fork: str, name: str) -> int:
-        """Cycles that a beat takes from ``fork`` to the output of ``name``."""
-        if name == fork:
-            return 0
-        own = next(layer for layer in self.layers if layer.name == name).latency_cycles
-        return own + max(self._cycles(fork, i) for i in self.graph[name].inputs)
+            yield source

@@ -157,17 +157,17 @@ class Window:
         return max(0, *self.offsets.values()) if self.offsets else 0
 
     def needs(self) -> np.ndarray:
-        return np.minimum(self._ends(), self.beats_in)
+        return np.minimum(self.steady_needs(), self.beats_in)
 
-    def _ends(self):
-        """Shifts of the chain in a frame until each output is complete."""
+    def steady_needs(self) -> np.ndarray:
+        """:meth:`needs` while the next frame follows: its beats push the last outputs out."""
         rows = np.arange(self.out_height)[:, None] * self.stride[0] * self.width
         columns = np.arange(self.out_width)[None, :] * self.stride[1]
         return (rows + columns).reshape(-1) + self.lookahead + 1
 
     def drain_cycles(self) -> np.ndarray:
         """Cycles by which each output comes later when no frame follows: the tail drains."""
-        return np.maximum(self._ends() - self.beats_in, 0)
+        return np.maximum(self.steady_needs() - self.beats_in, 0)
 
     def compute(self, x):
         x = np.asarray(x, dtype=np.int64).reshape(-1, self.height, self.width, self.channels)

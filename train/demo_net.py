@@ -10,7 +10,7 @@ from .squantizer import SQuantizer
 __all__ = ["demo_net"]
 
 
-def demo_net(method: SQuantizer, channels: tuple[int, int] = (8, 16)) -> Network:
+def demo_net(method: SQuantizer, channels: tuple[int, int]) -> Network:
     """Three convolutions with a residual add, max pool, fully connected.
 
     ======  ==============================  =================

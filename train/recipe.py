@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,45 +90,45 @@ def load_recipe(path: Path | str) -> Recipe:
 
 
 def parse_recipe(text: str, name: str = "recipe") -> Recipe:
-    """The recipe in the text of a TOML file; errors as :func:`load_recipe`."""
+    """The recipe in the text of a TOML file, which may leave out what is as in the demo.
+
+    Errors as :func:`load_recipe`.
+    """
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"Recipe {name}: it must be TOML ({error}); correct it") from error
+    recipe = Recipe()
     try:
-        parts = {
-            part: _build(kind, table.pop(part), f"[{part}] ")
-            for part, kind in _PARTS.items()
+        values = {
+            part: _overlay(getattr(recipe, part), table.pop(part), f"[{part}] ")
+            for part in _PARTS
             if part in table
         }
-        recipe: Recipe = _build(Recipe, table, "", parts)
-        return recipe
+        result: Recipe = _overlay(recipe, table, "", values)
+        return result
     except ValueError as error:
         raise ValueError(f"Recipe {name}: {error}") from error
 
 
-_PARTS: Mapping[str, type[Any]] = {
-    "network": NetworkChoice,
-    "method": SQuantizer,
-    "schedule": Schedule,
-}
+_PARTS = ("network", "method", "schedule")
 
 
-def _build(
-    kind: type[Any], table: object, where: str, given: Mapping[str, Any] | None = None
+def _overlay(
+    defaults: Any, table: object, where: str, given: Mapping[str, Any] | None = None
 ) -> Any:
-    """A dataclass from a table whose keys are fields and whose values have the fields' types."""
+    """A dataclass with the values of a table, whose keys must be fields, in place of its own."""
     if not isinstance(table, dict):
         raise ValueError(f"{where.strip()} must be a table, not {table!r}")
-    known = [f.name for f in fields(kind) if f.name not in _PARTS]
-    defaults, values = kind(), dict(given or {})
+    known = [f.name for f in fields(defaults) if f.name not in _PARTS]
+    values = dict(given or {})
     for key, value in table.items():
         if key not in known:
             raise ValueError(
                 f'{where}keys must be among {", ".join(known)}, not "{key}"; correct or remove it'
             )
         values[key] = _convert(where + key, value, getattr(defaults, key))
-    return kind(**values)
+    return replace(defaults, **values)
 
 
 def _convert(what: str, value: object, default: object) -> object:

@@ -30,7 +30,7 @@ def test_settings_are_taken_over_and_the_rest_stays():
     )
     assert recipe.seed == 4
     assert recipe.network.channels == (4, 6)
-    assert recipe.method == train.SQuantizer(sigma=1.0, sigma_of={"fc": 0.5})
+    assert recipe.method == replace(train.Recipe().method, sigma=1.0, sigma_of={"fc": 0.5})
     assert isinstance(recipe.method.sigma, float)
     assert recipe.schedule == replace(train.Schedule(), epochs=40)
 
@@ -79,4 +79,4 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
 
 def test_sigma_of_a_layer_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r'conv1, conv2, conv3, fc\), not "conv9"'):
-        train.demo_net(train.SQuantizer(sigma_of={"conv9": 1.0}))
+        train.demo_net(train.SQuantizer(sigma_of={"conv9": 1.0}), (4, 4))
