@@ -68,8 +68,7 @@ def ports(component: Any, direction: str, arrays: Sequence[ArrayLike | None]) ->
     """
     names = [direction] if len(arrays) == 1 else [f"{direction}{k}" for k in range(len(arrays))]
     present = sorted(
-        name for name in component.signature.members
-        if name.rstrip("0123456789") == direction
+        name for name in component.signature.members if name.rstrip("0123456789") == direction
     )
     if present != sorted(names):
         raise ValueError(f"check_stream: arrays are for ports {names}, component has {present}")

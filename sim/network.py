@@ -153,9 +153,7 @@ class Bench:
     def simulate(self, frames: Int, *stalls: Stalls, watch: bool = False) -> list[Result]:
         """Whole frames ``(frames, beats, lanes)``, once for each of ``stalls``."""
         _check_frames(self.input, frames)
-        plays = [
-            Play.frames(frames, self.output, stalls=kind, watch=watch) for kind in stalls
-        ]
+        plays = [Play.frames(frames, self.output, stalls=kind, watch=watch) for kind in stalls]
         return [Result.of(r, self.output, len(frames)) for r in self.run(plays)]
 
     def _watched(self) -> dict[str, object]:

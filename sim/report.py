@@ -56,8 +56,9 @@ class Report:
         lines = [str(finding) for finding in self.findings]
         if self.latency_cycles is not None:
             rate = "-" if self.cycles_per_frame is None else f"{self.cycles_per_frame:g}"
+            state = "cycles" if self.as_planned else "cycles, NOT as planned"
             lines.append(
-                f"cycles: a frame {rate} (planned {self.planned_cycles_per_frame}), "
+                f"{state}: a frame {rate} (planned {self.planned_cycles_per_frame}), "
                 f"latency {self.latency_cycles} (planned {self.planned_latency_cycles})"
             )
         failed = [finding for finding in self.findings if not finding.passed]

@@ -39,6 +39,7 @@ _FOREIGN_NAMES = ("WAVES", "GUI", "LIBPYTHON_LOC", "CXX", "CXXFLAGS", "CPPFLAGS"
 # precompiled header.
 _MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0", "OPT_GLOBAL=-Os")
 
+
 class SimulationError(ToolError):
     """A simulator could not be built or run; the message says why and where the log is."""
 

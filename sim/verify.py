@@ -139,18 +139,16 @@ def _load(file: Path, graph: Graph, frames: int | None) -> tuple[Int, Int]:
         raise ValueError(
             f"Vectors {file}: it must be a .npz with x and y, and is not ({error})"
         ) from error
-    if len(x) != len(y) or not len(x):
+    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise ValueError(
             f"Vectors {file}: x and y must be as many frames, one at least, "
-            f"not {len(x)} and {len(y)}"
+            f"not of shape {x.shape} and {y.shape}"
         )
     last = graph.tensors[graph.nodes[-1].name]
     return graph.input.quantize(x[:frames]), graph.output.codes(y[:frames], last)
 
 
-def _components(
-    build: Build, codes: Int, progress: Callable[[str], None]
-) -> Iterator[Finding]:
+def _components(build: Build, codes: Int, progress: Callable[[str], None]) -> Iterator[Finding]:
     """Each operator alone, on what reaches it."""
     network = build.plan.network
     values = network.trace(codes.reshape(len(codes), network.beats_in, -1))

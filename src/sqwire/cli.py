@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,12 +103,14 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Run the circuit in Verilator on real inputs."""
-    opened = verbs.open_build(build)
-    y, result = verbs.simulate(opened, verbs.load_array(x), saturate=saturate, progress=_say)
-    draft = out.with_name(f".{out.name}")
-    with draft.open("wb") as file:
-        np.save(file, y)
-    draft.replace(out)
+    opened, frames = verbs.open_build(build), verbs.load_array(x)
+    if not out.parent.is_dir():
+        raise ValueError(f"Output {out}: its folder must exist, and does not; make it first")
+    y, result = verbs.simulate(opened, frames, saturate=saturate, progress=_say)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        draft = Path(folder) / "y.npy"
+        np.save(draft, y)
+        draft.replace(out)
     facts = {
         "frames": len(y),
         "output": str(out),

@@ -154,7 +154,8 @@ def load_array(file: Path | str) -> NDArray[np.generic]:
         loaded = np.load(file, allow_pickle=False)
         array = loaded["x"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ValueError(f"Data {file}: it must be a .npy array, and is not ({error})") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "damaged"
+        raise ValueError(f"Data {file}: it must be a .npy array of numbers ({reason})") from error
     return np.asarray(array)
 
 
