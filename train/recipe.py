@@ -25,7 +25,7 @@ class NetworkChoice:
     """
 
     name: str = "demo"
-    channels: tuple[int, ...] = (8, 16)
+    channels: tuple[int, ...] = (8, 20)
 
     def __post_init__(self) -> None:
         if self.name != "demo":
@@ -55,7 +55,7 @@ class Recipe:
     network: NetworkChoice = field(default_factory=NetworkChoice)
     method: SQuantizer = field(
         default_factory=lambda: SQuantizer(
-            sigma=1.05, sigma_of={"conv1": -0.5, "conv3": 1.6, "fc": 0.75}
+            sigma=1.1, sigma_of={"conv1": -0.5, "conv3": 1.7, "fc": 0.8}
         )
     )
     schedule: Schedule = field(default_factory=Schedule)
