@@ -140,16 +140,18 @@ class Context:
 
 def _host_input(source: Source, function: Function, quantizer: Quantizer) -> Input:
     layout: Literal["CHW", "HWC"] = "CHW" if source.layout.first else "HWC"
-    scale = float(quantizer.value.gain[0])
+    scale = quantizer.value.gain[0]
+    if isinstance(quantizer, Rounding):
+        scale = quantizer.scale[0]
     if function == IDENTITY and isinstance(quantizer, Rounding) and quantizer.plain:
         domain = Range(quantizer.lo[0], quantizer.hi[0])
-        return Input(source.name, source.shape, scale, domain, layout)
+        return Input(source.name, source.shape, float(scale), domain, layout)
     steps = float_steps(function, quantizer, source.layout.channels)
     levels = np.concatenate([own for _, own in steps])
     return Input(
         source.name,
         source.shape,
-        scale,
+        float(scale),
         Range(levels.min(), levels.max()),
         layout,
         steps=tuple((tuple(t.tolist()), tuple(own.tolist())) for t, own in steps),

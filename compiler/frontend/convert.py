@@ -17,7 +17,7 @@ from ..errors import CompileError
 from ..graph import INPUT
 from .context import UNIT, Blank, Call, Context, Source, check_size
 from .functions import IDENTITY, Affine
-from .handlers import CHANNELS_LAST, DOMAINS, FOLDS, HANDLERS
+from .handlers import CHANNELS_LAST, DOMAINS, FOLDS, HANDLERS, POINTWISE
 from .layout import Layout
 from .load import Model, NodeInfo, TensorInfo, array, attributes
 from .place import channels_first, channels_last
@@ -118,11 +118,9 @@ def _is_channels_last(model: Model, name: str) -> bool:
             return list(given["perm"].ints) in _CHANNELS_LAST_PERMS
         if node.kind == "MultiThreshold" and given.get("data_layout"):
             return given["data_layout"].s.endswith(b"C") and len(given["data_layout"].s) > 2
-        if node.kind in ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "ConvTranspose"):
-            return False
-        if node.kind == "MatMul":
-            return True
-        if node.kind in ("Flatten", "Reshape", "Gemm"):
+        if node.kind == "MatMul" or node.kind.startswith("Reduce") and "axes" in given:
+            return node.kind == "MatMul" or list(given["axes"].ints) in ([1], [1, 2])
+        if node.kind not in POINTWISE:
             return False
         reached.update(node.outputs)
     return False

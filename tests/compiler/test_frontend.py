@@ -1,7 +1,6 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
