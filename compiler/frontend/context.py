@@ -107,6 +107,12 @@ class Context:
 
     def settle(self, real: Real) -> Real:
         """``real`` as a function of codes; integer inputs that nobody quantizes are codes."""
+        if real.terms is not None:
+            left, right = (side.function.scales() for side in (real.terms.left, real.terms.right))
+            raise CompileError(
+                f'the sum "{real.terms.name}" of activations with scales {left} and {right} must '
+                "be quantized before it is computed with; put a Quant behind it, or use one scale"
+            )
         source = self.sources.get(real.node)
         if source is None:
             return real

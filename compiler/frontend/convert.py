@@ -130,9 +130,10 @@ def _outputs(result: Conversion, model: Model, node: NodeInfo) -> tuple[Value, .
     """What a node puts out, or a stand-in where it is refused."""
     shape: tuple[int, ...] | None = None
     try:
+        layout = _known(node)
         inputs = tuple(_value(result, model, name) for name in node.inputs)
         shape = next((v.shape for v in inputs if isinstance(v, Real)), None)
-        made = _call(result.context, node, inputs)
+        made = _call(result.context, node, inputs, layout)
         values = made if isinstance(made, tuple) else (made,)
         spare = Refused(reason=f"of {node.kind} it is not computed")
         return values + (spare,) * (len(node.outputs) - len(values))
@@ -184,7 +185,8 @@ def _value(result: Conversion, model: Model, name: str) -> Value | None:
     return result.values[name]
 
 
-def _call(context: Context, node: NodeInfo, inputs: tuple[Value | None, ...]) -> Any:
+def _known(node: NodeInfo) -> str:
+    """How the tensors of a node lie; the node must have an operator that there is a handler for."""
     layout = DOMAINS.get(node.domain)
     if layout is None or node.kind not in {*HANDLERS, *FOLDS}:
         what = f"{node.domain}.{node.kind}" if node.domain else node.kind
@@ -192,6 +194,10 @@ def _call(context: Context, node: NodeInfo, inputs: tuple[Value | None, ...]) ->
             f"the operator must be one of those in docs/operators.md, not {what}; rewrite the "
             "network without it"
         )
+    return layout
+
+
+def _call(context: Context, node: NodeInfo, inputs: tuple[Value | None, ...], layout: str) -> Any:
     call = Call(context, node.name, node.kind, inputs, attributes(node.proto), len(node.outputs))
     if not any(isinstance(value, Real | Refused) for value in inputs) and node.kind in FOLDS:
         return FOLDS[node.kind](call)

@@ -291,5 +291,13 @@ class Function:
         offset = sum(start) / 2
         return float(sum(end) / 2 - offset), float(offset)
 
+    def scales(self) -> str:
+        """The scale, or where scales differ from which to which, for a message."""
+        lines = [self.line(c) for c in range(self.parameters)]
+        gains = sorted({abs(line[0]) for line in lines if line is not None})
+        if not gains:
+            return "of a curve"
+        return f"{gains[0]:g}" if len(gains) == 1 else f"{gains[0]:g} .. {gains[-1]:g}"
+
 
 IDENTITY = Function()
