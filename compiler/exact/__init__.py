@@ -143,7 +143,7 @@ class Evaluator:
 
     def grid(self, name: str) -> tuple[int, dict[int, int]] | None:
         """All known values of a tensor as integers over one denominator, if they are fractions."""
-        known = self.values[name]
+        known = self.values.get(name, {})
         if name not in self._grids or self._grids[name][2] != len(known):
             if any(isinstance(v, Span) for v in known.values()):
                 return None
@@ -276,8 +276,10 @@ class Arbiter:
         values = self.explain(frame, name, [d.index for d in differences])
         verdicts = []
         for difference, value in zip(differences, values, strict=True):
-            code = (value - Fraction(difference.offset)) / Fraction(difference.scale or 1.0)
-            ours = abs(code - difference.code) < Fraction(1, 4)
+            ours = True  # where the scale is 0 every code says the same
+            if difference.scale:
+                code = (value - Fraction(difference.offset)) / Fraction(difference.scale)
+                ours = abs(code - difference.code) < Fraction(1, 4)
             verdicts.append(Verdict(difference, float(y[difference.index]), float(value), ours))
         return verdicts
 

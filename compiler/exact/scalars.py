@@ -13,7 +13,7 @@ import numpy as np
 from .rules import Pointwise, Reader, Rule, Spec, Value, pointwise
 from .span import Span, decide, real_function
 
-__all__ = ["SCALARS", "larger", "square_root"]
+__all__ = ["SCALARS", "exp", "integer_type", "larger", "square_root"]
 
 ROUNDINGS: dict[str, Callable[[Fraction], int]] = {
     "ROUND": round,

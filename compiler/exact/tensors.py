@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .rules import Gathered, Grouped, Rule, Spec, Value, constant, moved
-from .scalars import larger
+from .scalars import exp, integer_type, larger
 
 __all__ = ["TENSORS"]
 
@@ -235,6 +236,74 @@ def gemm(spec: Spec) -> Rule:
     return Biased(shape, group)
 
 
+def shifted(spec: Spec, rule: Grouped, places: tuple[int, int, int, int]) -> Rule:
+    """``rule`` on integers less their zero points: x, its zero, w and its zero (one a row)."""
+    x, x_zero, w, w_zero = places
+    start = spec.array(x_zero).reshape(-1)[0] if spec.has(x_zero) else Fraction(0)
+    rows = spec.array(w_zero).reshape(-1) if spec.has(w_zero) else [Fraction(0)]
+    columns = spec.node.kind.endswith(("MatMul", "MatMulInteger"))
+    size = spec.shape(w)[-1] if columns else math.prod(spec.shape(w)[1:])
+
+    class Shifted(Grouped):
+        def needs(self, flat: Any) -> Any:
+            groups = [self.group(f) for f in flat.tolist()]
+            yield x, np.array([a for left, _ in groups for a in left], dtype=np.int64)
+            yield w, np.array([b for _, right in groups for b in right], dtype=np.int64)
+
+        def compute(self, flat: Any, reader: Any) -> dict[int, Value]:
+            result = {}
+            for f in flat:
+                total: Value = Fraction(0)
+                for a, b in zip(*self.group(f), strict=True):
+                    row = (b % size if columns else b // size) % len(rows)
+                    total += (reader.value(x, a) - start) * (reader.value(w, b) - rows[row])
+                result[f] = total
+            return result
+
+    return Shifted(rule.shape, rule.group)
+
+
+def inner(spec: Spec, places: tuple[int, int]) -> Spec:
+    """The node as if inputs ``places`` were its only ones."""
+    return replace(
+        spec, shapes=[spec.shapes[k] for k in places], array=lambda k: spec.array(places[k])
+    )
+
+
+def conv_integer(spec: Spec) -> Rule:
+    (rule,) = conv(inner(spec, (0, 1)))
+    assert isinstance(rule, Grouped)
+    return shifted(spec, rule, (0, 2, 1, 3))
+
+
+def matmul_integer(spec: Spec) -> Rule:
+    rule = matmul(inner(spec, (0, 1)))
+    assert isinstance(rule, Grouped)
+    return shifted(spec, rule, (0, 2, 1, 3))
+
+
+def qlinear(spec: Spec) -> Rule:
+    """QLinearConv and QLinearMatMul."""
+    convolution = spec.node.kind == "QLinearConv"
+    rule: Any = conv(inner(spec, (0, 3)))[0] if convolution else matmul(inner(spec, (0, 3)))
+    rule = shifted(spec, rule, (0, 2, 3, 5))
+    (scale,), (out,), (zero,) = (spec.array(k).reshape(-1) for k in (1, 6, 7))
+    own, bias = spec.array(4).reshape(-1), spec.array(8).reshape(-1) if spec.has(8) else None
+    lo, hi = integer_type(spec, 7)
+
+    class Requantized(type(rule)):  # type: ignore[misc]
+        def compute(self, flat: Any, reader: Any) -> dict[int, Value]:
+            result = {}
+            for f, total in super().compute(flat, reader).items():
+                channel = index_of(f, self.shape)[1 if convolution else -1]
+                total += bias[channel] if bias is not None else 0
+                y = total * scale * own[channel % len(own)] / out
+                result[f] = Fraction(min(max(round(y) + int(zero), lo), hi))
+            return result
+
+    return Requantized(rule.shape, rule.group)
+
+
 def pool(combine: Callable[[list[Value]], Value]) -> Callable[[Spec], Rule]:
     """A rule for a pool over windows."""
 
@@ -274,6 +343,20 @@ def quant_avg_pool(spec: Spec) -> Rule:
         return block.reshape(-1).tolist(), []
 
     return Grouped(shape, group, lambda v: Fraction(math.floor(sum(v, Fraction(0)) / part)))
+
+
+def softmax(spec: Spec) -> Rule:
+    shape = spec.shape()
+    axis = spec.attributes.get("axis", -1) % len(shape)
+    every = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), axis, -1)
+    every = np.broadcast_to(every[..., None, :], (*every.shape, shape[axis]))
+    group = np.moveaxis(every, -2, axis).reshape(-1, shape[axis])
+
+    def combine(values: list[Value]) -> Value:
+        powers = [exp(v, spec.bits) for v in values[1:]]
+        return exp(values[0], spec.bits) / sum(powers, Fraction(0))
+
+    return Grouped(shape, lambda f: ([f, *group[f].tolist()], []), combine)
 
 
 def top_k(spec: Spec) -> tuple[Rule, Rule]:
@@ -459,6 +542,7 @@ TENSORS: Mapping[str, Callable[[Spec], Any]] = {
     "Concat": concat,
     "Constant": fixed,
     "Conv": conv,
+    "ConvInteger": conv_integer,
     "ConvTranspose": conv_transpose,
     "DepthToSpace": depth_to_space,
     "Dropout": lambda spec: moved(spec, lambda a: a),
@@ -469,8 +553,11 @@ TENSORS: Mapping[str, Callable[[Spec], Any]] = {
     "GlobalAveragePool": reduced(mean),
     "GlobalMaxPool": reduced(largest),
     "MatMul": matmul,
+    "MatMulInteger": matmul_integer,
     "MaxPool": pool(largest),
     "Pad": pad,
+    "QLinearConv": qlinear,
+    "QLinearMatMul": qlinear,
     "QuantAvgPool2d": quant_avg_pool,
     "ReduceMax": reduced(largest),
     "ReduceMean": reduced(mean),
@@ -479,6 +566,7 @@ TENSORS: Mapping[str, Callable[[Spec], Any]] = {
     "Resize": resize,
     "Shape": lambda spec: constant(np.array(spec.shape())),
     "Slice": slice_,
+    "Softmax": softmax,
     "SpaceToDepth": space_to_depth,
     "Split": split,
     "Squeeze": squeeze,

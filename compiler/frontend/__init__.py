@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from ..errors import CompileError
 from ..graph import Graph, Node
@@ -14,7 +17,7 @@ from .context import Call, Context
 from .convert import Conversion, convert
 from .functions import Unary
 from .load import TensorInfo, load
-from .values import Real
+from .values import Real, Refused
 
 __all__ = ["import_qonnx", "load"]
 
@@ -77,6 +80,8 @@ _TAILS: dict[Any, str] = {
 def _output(context: Context, value: Any, name: str) -> tuple[str, Output]:
     """The node whose codes are the output ``name``, and what the host makes of them."""
     try:
+        if isinstance(value, Refused) and value.reason:
+            raise CompileError(f"it must be available: {value.reason}")
         if not isinstance(value, Real):
             raise CompileError("it must be computed from the network's input")
         real, tail = context.settle(value), value.tail
@@ -88,15 +93,25 @@ def _output(context: Context, value: Any, name: str) -> tuple[str, Output]:
         call = Call(context, name, "output", (real,), {})
         if real.function.line(0) is None:
             real = place.affine(call, real)
-        if not isinstance(real.layout.order, str) and tail != "ArgMax":
-            real = place.raster(call, real)
         if real.shape[0] != 1:
             raise CompileError("its batch axis must come first")
+        layout = "CHW" if tail == "ArgMax" else _layout(real)
+        if layout is None:
+            real, layout = place.raster(call, real), "CHW"
         if real.node not in {node.name for node in context.nodes}:
             raise CompileError("there must be something to compute between input and output")
     except CompileError as error:
         raise CompileError(f'Output "{name}": {error}') from error
     lines: Any = [real.function.line(channel) for channel in range(real.layout.channels)]
     gains, offsets = zip(*lines, strict=True)
-    layout: Any = "HWC" if real.layout.last else "CHW"
     return real.node, Output(name, real.shape[1:], gains, offsets, layout, tail)
+
+
+def _layout(real: Real) -> Literal["CHW", "HWC"] | None:
+    """How the elements of a tensor lie, whatever its axes are; None for another order."""
+    layout = real.layout
+    index = layout.index().reshape(-1)
+    natural = np.arange(math.prod(layout.size))
+    if np.array_equal(index, natural.reshape(-1, layout.channels).T.reshape(-1)):
+        return "CHW"
+    return "HWC" if np.array_equal(index, natural) else None

@@ -107,6 +107,12 @@ class Context:
 
     def settle(self, real: Real) -> Real:
         """``real`` as a function of codes; integer inputs that nobody quantizes are codes."""
+        if real.terms is not None:
+            left, right = (side.function.scales() for side in (real.terms.left, real.terms.right))
+            raise CompileError(
+                f'the sum "{real.terms.name}" of activations with scales {left} and {right} must '
+                "be quantized before it is computed with; put a Quant behind it, or use one scale"
+            )
         source = self.sources.get(real.node)
         if source is None:
             return real
@@ -140,16 +146,18 @@ class Context:
 
 def _host_input(source: Source, function: Function, quantizer: Quantizer) -> Input:
     layout: Literal["CHW", "HWC"] = "CHW" if source.layout.first else "HWC"
-    scale = float(quantizer.value.gain[0])
+    scale = quantizer.value.gain[0]
+    if isinstance(quantizer, Rounding):
+        scale = quantizer.scale[0]
     if function == IDENTITY and isinstance(quantizer, Rounding) and quantizer.plain:
         domain = Range(quantizer.lo[0], quantizer.hi[0])
-        return Input(source.name, source.shape, scale, domain, layout)
+        return Input(source.name, source.shape, float(scale), domain, layout)
     steps = float_steps(function, quantizer, source.layout.channels)
     levels = np.concatenate([own for _, own in steps])
     return Input(
         source.name,
         source.shape,
-        scale,
+        float(scale),
         Range(levels.min(), levels.max()),
         layout,
         steps=tuple((tuple(t.tolist()), tuple(own.tolist())) for t, own in steps),

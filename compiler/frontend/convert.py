@@ -17,7 +17,7 @@ from ..errors import CompileError
 from ..graph import INPUT
 from .context import UNIT, Blank, Call, Context, Source, check_size
 from .functions import IDENTITY, Affine
-from .handlers import CHANNELS_LAST, DOMAINS, FOLDS, HANDLERS
+from .handlers import CHANNELS_LAST, DOMAINS, FOLDS, HANDLERS, POINTWISE
 from .layout import Layout
 from .load import Model, NodeInfo, TensorInfo, array, attributes
 from .place import channels_first, channels_last
@@ -118,11 +118,9 @@ def _is_channels_last(model: Model, name: str) -> bool:
             return list(given["perm"].ints) in _CHANNELS_LAST_PERMS
         if node.kind == "MultiThreshold" and given.get("data_layout"):
             return given["data_layout"].s.endswith(b"C") and len(given["data_layout"].s) > 2
-        if node.kind in ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "ConvTranspose"):
-            return False
-        if node.kind == "MatMul":
-            return True
-        if node.kind in ("Flatten", "Reshape", "Gemm"):
+        if node.kind == "MatMul" or node.kind.startswith("Reduce") and "axes" in given:
+            return node.kind == "MatMul" or list(given["axes"].ints) in ([1], [1, 2])
+        if node.kind not in POINTWISE:
             return False
         reached.update(node.outputs)
     return False
@@ -132,9 +130,10 @@ def _outputs(result: Conversion, model: Model, node: NodeInfo) -> tuple[Value, .
     """What a node puts out, or a stand-in where it is refused."""
     shape: tuple[int, ...] | None = None
     try:
+        layout = _known(node)
         inputs = tuple(_value(result, model, name) for name in node.inputs)
         shape = next((v.shape for v in inputs if isinstance(v, Real)), None)
-        made = _call(result.context, node, inputs)
+        made = _call(result.context, node, inputs, layout)
         values = made if isinstance(made, tuple) else (made,)
         spare = Refused(reason=f"of {node.kind} it is not computed")
         return values + (spare,) * (len(node.outputs) - len(values))
@@ -186,7 +185,8 @@ def _value(result: Conversion, model: Model, name: str) -> Value | None:
     return result.values[name]
 
 
-def _call(context: Context, node: NodeInfo, inputs: tuple[Value | None, ...]) -> Any:
+def _known(node: NodeInfo) -> str:
+    """How the tensors of a node lie; the node must have an operator that there is a handler for."""
     layout = DOMAINS.get(node.domain)
     if layout is None or node.kind not in {*HANDLERS, *FOLDS}:
         what = f"{node.domain}.{node.kind}" if node.domain else node.kind
@@ -194,6 +194,10 @@ def _call(context: Context, node: NodeInfo, inputs: tuple[Value | None, ...]) ->
             f"the operator must be one of those in docs/operators.md, not {what}; rewrite the "
             "network without it"
         )
+    return layout
+
+
+def _call(context: Context, node: NodeInfo, inputs: tuple[Value | None, ...], layout: str) -> Any:
     call = Call(context, node.name, node.kind, inputs, attributes(node.proto), len(node.outputs))
     if not any(isinstance(value, Real | Refused) for value in inputs) and node.kind in FOLDS:
         return FOLDS[node.kind](call)

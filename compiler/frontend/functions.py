@@ -297,5 +297,13 @@ class Function:
                 "gain and offset must be finite in float64, and are not; check the scales"
             ) from None
 
+    def scales(self) -> str:
+        """The scale, or where scales differ from which to which, for a message."""
+        lines = [self.line(c) for c in range(self.parameters)]
+        gains = sorted({abs(line[0]) for line in lines if line is not None})
+        if not gains:
+            return "of a curve"
+        return f"{gains[0]:g}" if len(gains) == 1 else f"{gains[0]:g} .. {gains[-1]:g}"
+
 
 IDENTITY = Function()

@@ -154,9 +154,10 @@ def _move(call: Call, real: Real, index: Int) -> tuple[str, Int]:
         for op in chain:
             node = call.context.add(name, op, node)
         return node, channels[0]
+    who = f' as "{real.layout.by}" moves them' if real.layout.by else ""
     raise CompileError(
         f"elements of the tensor {real.layout.size} (height, width, channels) must stay in raster "
-        f"order when they become {index.shape}; a circuit would have to store the frame"
+        f"order when they become {index.shape}{who}; a circuit would have to store the frame"
     )
 
 

@@ -13,7 +13,7 @@ from ..errors import CompileError
 from .functions import Function, Step
 from .layout import Index, Layout
 
-__all__ = ["Array", "Real", "Refused", "Value", "Weight", "channelwise"]
+__all__ = ["Array", "Real", "Refused", "Terms", "Value", "Weight", "channelwise"]
 
 Array = NDArray[Any]
 """A constant: numbers as the file has them, or an object array of exact ones."""
@@ -31,6 +31,8 @@ class Real:
     layout: Layout
     tail: str = ""
     """What the host does last (softmax, ...); nothing can follow."""
+    terms: Terms | None = None
+    """If given, ``function`` is one of this sum and not of codes; a quantizer must follow."""
 
     def then(self, *steps: Step) -> Real:
         """The tensor after more steps of its function."""
@@ -47,6 +49,15 @@ class Real:
     def shape(self) -> tuple[int, ...]:
         """The ONNX shape, for one frame."""
         return self.layout.shape
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """A sum of two activations that are laid out alike, made by the ONNX node ``name``."""
+
+    name: str
+    left: Real
+    right: Real
 
 
 @dataclass(frozen=True, eq=False)

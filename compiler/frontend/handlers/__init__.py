@@ -9,7 +9,7 @@ from ..values import Value
 from . import elementwise, integers, linear, movement, pooling, quantizers, resize, tails
 from .constants import FOLDS, constant
 
-__all__ = ["DOMAINS", "FOLDS", "HANDLERS", "Handler"]
+__all__ = ["CHANNELS_LAST", "DOMAINS", "FOLDS", "HANDLERS", "POINTWISE", "Handler"]
 
 Handler = Callable[[Call], Value | tuple[Value, ...]]
 
@@ -121,3 +121,11 @@ HANDLERS: Mapping[str, Handler] = {
 
 CHANNELS_LAST = ("Conv", "MaxPool", "MaxPoolNHWC", "BatchNormalization")
 """Operators that may be asked for on tensors with channels last."""
+
+POINTWISE = frozenset(
+    kind
+    for kind, handler in HANDLERS.items()
+    if handler.__module__.endswith((".elementwise", ".quantizers", ".integers"))
+    and not kind.endswith(("Conv", "MatMul", "Integer"))
+) | {"Identity", "Dropout"}
+"""Operators that work on each element alone, wherever it lies."""

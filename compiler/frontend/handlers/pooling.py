@@ -168,37 +168,40 @@ def quant_avg_pool(call: Call) -> Value:
 
 
 def _reduced(call: Call) -> tuple[Real, bool]:
-    """Input 0, whose axes are to be reduced, and whether they stay."""
+    """Input 0 with channels first, its positions to be reduced; and whether channels came last."""
     real = call.real()
     rank = len(real.shape)
     given = call.integers(1) if call.has(1) else call.ints("axes", tuple(range(2, rank)))
     axes = sorted(axis % rank for axis in given)
-    if axes == list(range(1, rank - 1)) and rank > 2 and axes != list(range(2, rank)):
-        raise CompileError("channels must come first; transpose before")
-    if axes != list(range(2, rank)) or rank < 3:
+    last = real.layout.last and axes == list(range(1, rank - 1))
+    if not last and axes != list(range(2, rank)) or rank < 3:
         raise CompileError(f"axes must be those of the positions, not {list(given)}")
-    return place.raster(call, real), bool(call.integer("keepdims", 1))
+    real = place.channels_first(real) if last else real
+    return place.raster(call, real), last
 
 
-def _kept(call: Call, real: Real, keep: bool) -> Value:
+def _kept(call: Call, real: Real, last: bool) -> Value:
+    """The result with the axes it should have."""
     shape = real.shape
-    return real if keep else move(call, lambda array: array.reshape(shape[:2]), real)
+    if not call.integer("keepdims", 1):
+        return move(call, lambda array: array.reshape(shape[:2]), real)
+    return place.channels_last(real) if last else real
 
 
 def reduce_mean(call: Call) -> Value:
     """As GlobalAveragePool, over the axes of the positions."""
-    real, keep = _reduced(call)
+    real, last = _reduced(call)
     sizes = _whole(real)
-    return _kept(call, _sum_pool(call, real, sizes, Fraction(1, math.prod(sizes.kernel))), keep)
+    return _kept(call, _sum_pool(call, real, sizes, Fraction(1, math.prod(sizes.kernel))), last)
 
 
 def reduce_sum(call: Call) -> Value:
     """SumPool over the axes of the positions."""
-    real, keep = _reduced(call)
-    return _kept(call, _sum_pool(call, real, _whole(real), Fraction(1)), keep)
+    real, last = _reduced(call)
+    return _kept(call, _sum_pool(call, real, _whole(real), Fraction(1)), last)
 
 
 def reduce_max(call: Call) -> Value:
     """MaxPool over the axes of the positions."""
-    real, keep = _reduced(call)
-    return _kept(call, _max_pool(call, real, _whole(real)), keep)
+    real, last = _reduced(call)
+    return _kept(call, _max_pool(call, real, _whole(real)), last)

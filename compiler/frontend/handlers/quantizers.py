@@ -14,6 +14,7 @@ from ...errors import CompileError
 from ..context import Call
 from ..functions import Affine, Function
 from ..rational import exact, gcd
+from ..residual import quantize_sum
 from ..rounding import MODES, Counting, Quantizer, Rounding
 from ..staircase import constants, staircases
 from ..values import Array, Real, Value, Weight, channelwise
@@ -106,6 +107,8 @@ def multi_threshold(call: Call) -> Value:
 
 def quantize(call: Call, real: Real, quantizer: Quantizer) -> Real:
     """The codes of a tensor: by the host, by a staircase, or those it is made of already."""
+    if real.terms is not None:
+        return quantize_sum(call, real, quantizer)
     if real.node in call.context.sources:
         return call.context.quantize_input(real, quantizer)
     result = replace(real, function=Function((quantizer.value,)))

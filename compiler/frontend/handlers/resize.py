@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import CompileError
 from ..context import MAX_ELEMENTS, Call
@@ -66,8 +67,20 @@ def resize(call: Call) -> Value:
         at = (
             _NEAREST[nearest](Fraction(_COORDINATES[coordinates](x, scale, n, m))) for x in range(m)
         )
-        moves.append(np.array([min(max(k, 0), n - 1) for k in at]))
+        moves.append(_regular(n, np.array([min(max(k, 0), n - 1) for k in at])))
     return move(call, lambda array: array[np.ix_(*moves)])
+
+
+def _regular(n: int, at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``at``, which must repeat each of ``n`` positions equally often, or skip equally many."""
+    m = len(at)
+    repeats = m % n == 0 and np.array_equal(at, np.arange(m) // (m // n))
+    if not repeats and len(set(np.diff(at).tolist())) > 1:
+        raise CompileError(
+            f"each of {n} positions must be repeated equally often, not as {at[:12].tolist()}; "
+            "use a whole factor and asymmetric or half_pixel coordinates"
+        )
+    return at
 
 
 def _target(call: Call, shape: tuple[int, ...], old: bool) -> tuple[list[Fraction], list[int]]:

@@ -12,13 +12,13 @@ from ... import ops
 from ...errors import CompileError
 from .. import place
 from ..context import Call
-from ..functions import Affine, Both, Function
-from ..values import Real, Refused
+from ..functions import IDENTITY, Affine, Both, Function
+from ..values import Real, Refused, Terms
 
 __all__ = ["add", "both_computed", "combined", "same_codes"]
 
-# Larger factors make adders wider than they are worth.
-_MAX_FACTOR = 1 << 16
+# With larger factors smaller ones that do as well are searched for.
+_MAX_FACTOR = 1 << 8
 
 
 def both_computed(call: Call) -> bool:
@@ -28,9 +28,16 @@ def both_computed(call: Call) -> bool:
 
 def same_codes(left: Real, right: Real) -> bool:
     """Whether both are functions of the same codes, element by element."""
-    return left.node == right.node and (
-        left.layout is right.layout
-        or (left.shape == right.shape and np.array_equal(left.layout.index(), right.layout.index()))
+    return (
+        left.node == right.node
+        and left.terms is right.terms
+        and (
+            left.layout is right.layout
+            or (
+                left.shape == right.shape
+                and np.array_equal(left.layout.index(), right.layout.index())
+            )
+        )
     )
 
 
@@ -38,12 +45,11 @@ def combined(kind: Literal["add", "mul"], left: Real, right: Real) -> Real:
     """The sum or the product of two functions of the same codes."""
     a, b = left.function.affine, right.function.affine
     if kind == "add" and a is not None and b is not None and a.rational_only and b.rational_only:
-        count = max(len(a.gain), len(b.gain))
-        pairs: list[tuple[Any, Any]] = [(a.at(c), b.at(c)) for c in range(count)]
-        step = Affine(tuple(p[0] + q[0] for p, q in pairs), tuple(p[1] + q[1] for p, q in pairs))
+        both = pairs(a, b)
+        step = Affine(tuple(p[0] + q[0] for p, q in both), tuple(p[1] + q[1] for p, q in both))
         return replace(left, function=Function((step,)))
-    both = Both(kind, left.function.steps, right.function.steps)
-    return replace(left, function=Function((both,)))
+    whole = Both(kind, left.function.steps, right.function.steps)
+    return replace(left, function=Function((whole,)))
 
 
 def add(call: Call, left: Real, right: Real) -> Real:
@@ -57,26 +63,31 @@ def add(call: Call, left: Real, right: Real) -> Real:
     alike = any(all(getattr(r.layout, k) for r in (left, right)) for k in ("first", "last"))
     if not alike or left.layout.size != right.layout.size:
         left, right = place.raster(call, left), place.raster(call, right)
-    left, right = place.affine(call, left), place.affine(call, right)
+    left, right = call.context.settle(left), call.context.settle(right)
     a, b = left.function.affine, right.function.affine
+    ratio = None if a is None or b is None else _ratio(a, b)
+    if ratio is None or max(abs(ratio.numerator), ratio.denominator) > _MAX_FACTOR:
+        # Not one pair of small factors: which ones are good enough, the quantizer will tell.
+        return replace(left, function=IDENTITY, terms=Terms(call.name, left, right))
     assert a is not None and b is not None
-    count = max(len(a.gain), len(b.gain))
-    pairs: list[tuple[Any, Any]] = [(a.at(c), b.at(c)) for c in range(count)]
-    ratios = {p[0] / q[0] for p, q in pairs if q[0]}
-    ratio = ratios.pop() if len(ratios) == 1 else Fraction(0)
-    if not ratio or max(abs(ratio.numerator), ratio.denominator) > _MAX_FACTOR:
-        raise CompileError(
-            f"the scales of both inputs must have one ratio of small integers, not "
-            f"{_scales(a)} and {_scales(b)}; quantize both with one scale"
-        )
     factors = (ratio.numerator, ratio.denominator)
     node = call.context.add(call.name, ops.Add(factors), left.node, right.node)
     step = Affine(
-        tuple(p[0] / ratio.numerator for p, _ in pairs), tuple(p[1] + q[1] for p, q in pairs)
+        tuple(p[0] / ratio.numerator for p, _ in pairs(a, b)),
+        tuple(p[1] + q[1] for p, q in pairs(a, b)),
     )
     return Real(node, Function((step,)), replace(left.layout, by=call.name))
 
 
-def _scales(step: Affine) -> str:
-    gains = sorted({float(g) for g in step.gain})
-    return f"{gains[0]:g}" if len(gains) == 1 else f"{gains[0]:g} .. {gains[-1]:g}"
+def pairs(a: Affine, b: Affine) -> list[tuple[Any, Any]]:
+    """Gain and offset of both, channel by channel."""
+    return [(a.at(c), b.at(c)) for c in range(max(len(a.gain), len(b.gain)))]
+
+
+def _ratio(a: Affine, b: Affine) -> Fraction | None:
+    """The ratio of the gains, if it is the same in every channel and not 0."""
+    if not a.rational_only or not b.rational_only:
+        return None
+    ratios = {p[0] / q[0] if q[0] else None for p, q in pairs(a, b)}
+    ratio = ratios.pop() if len(ratios) == 1 else None
+    return ratio or None
