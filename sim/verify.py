@@ -139,10 +139,11 @@ def _load(file: Path, graph: Graph, frames: int | None) -> tuple[Int, Int]:
         raise ValueError(
             f"Vectors {file}: it must be a .npz with x and y, and is not ({error})"
         ) from error
-    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
+    counts = [len(array) if array.ndim else 0 for array in (x, y)]
+    if counts[0] != counts[1] or not counts[0]:
         raise ValueError(
             f"Vectors {file}: x and y must be as many frames, one at least, "
-            f"not of shape {x.shape} and {y.shape}"
+            f"not {counts[0]} and {counts[1]}"
         )
     last = graph.tensors[graph.nodes[-1].name]
     return graph.input.quantize(x[:frames]), graph.output.codes(y[:frames], last)
