@@ -78,12 +78,18 @@ def test_unknown_operator_is_named_with_its_node(residual_model):
     )
 
 
-def test_unequal_scales_at_an_add_are_named(residual_model):
+def test_unequal_scales_at_an_add_become_exact_factors(residual_model):
     def change(graph):
         scale = next(i for i in graph.initializer if i.name == "conv3.act_scale")
         scale.CopyFrom(onnx.numpy_helper.from_array(np.float32(0.5), scale.name))
 
-    refused(edit(residual_model(), change), r'"add1" \(Add\): .*0\.5 and 0\.3')
+    model = edit(residual_model(), change)
+    graph = frontend.import_qonnx(model)
+    assert graph["add1"].op.factors == (5, 3)
+    x = np.random.default_rng(0).uniform(-1, 5, (8, *graph.input.shape)).astype(np.float32)
+    codes = graph.run(graph.input.quantize(x))
+    last = graph.tensors[graph.nodes[-1].name]
+    assert np.array_equal(codes, graph.output.codes(interpreter(model, x), last))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, -1.0])
