@@ -22,11 +22,15 @@ from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.queue import Queue
 
 from . import ops
+from .flow import Flow
 from .graph import INPUT, Graph
 
 __all__ = ["Join", "Layer", "Plan", "plan"]
 
 Int = NDArray[np.int64]
+
+# Queues are looked at over so many cycles more than two frames take.
+_HORIZON_CYCLES = 4096
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,19 @@ class Layer:
     nonzeros: int
     adders: int
     beats_in: int
+    beats_out: int
     latency_cycles: int
 
 
 @dataclass(frozen=True)
 class Join:
-    """A node where two branches of a fork meet, and the queue on its input ``input``.
+    """A node where branches of a fork meet, and the queue on its input ``input``.
 
-    ``tokens`` is the depth below which the network deadlocks: before the other branch gives its
-    first output (and in the worst case any later one) it swallows so many beats more than this
-    branch may have passed on. ``depth`` adds the cycles that the other branch takes, and one
-    place, so that the network also keeps its rate.
+    With ``tokens`` places the network cannot deadlock: before another branch gives an output
+    it swallows at most so many beats more than this branch may have passed on. Where this branch
+    is nothing but a copy from the fork, one place less does deadlock; a longer one
+    can hold some of the beats itself. With ``depth`` places the network also keeps its rate: the
+    other branches take cycles too.
     """
 
     node: str
@@ -123,39 +129,76 @@ def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -
     ``depths`` overrides the depth of the queue on an input of a node, as ``{(node, input): depth}``
     (for tests: the plan's own depths are right).
     """
-    return _Planner(graph, dict(depths or {})).run()
+    chains = {node.name: chain for node, chain in graph.lowered()}
+    specs = [spec for chain in chains.values() for _, spec in chain]
+    interval = max(max(spec.beats_in, spec.beats_out) for spec in specs)
+    frames = 2 + _HORIZON_CYCLES // interval
+    fixed = {_queue(node, number): depth for (node, number), depth in (depths or {}).items()}
+    queues = fixed
+    ahead: dict[str, tuple[int, str]] | None = None
+    while True:
+        # A queue takes a cycle or two itself, for which others may have to wait.
+        built = _Builder(graph, chains, queues)
+        flow = Flow(built.inputs, built.stages, frames)
+        stages = flow.by_name
+        if ahead is None:
+            ahead = {w.name: max((flow.tokens(w.source, other) for other in w.others),
+                                 default=(0, "")) for w in built.waits}  # fmt: skip
+        wanted = {
+            w.name: max(
+                queues.get(w.name, 0), ahead[w.name][0], flow.depth(w.source, stages[w.stage])
+            )
+            for w in built.waits
+        }
+        wanted = {name: depth for name, depth in (wanted | fixed).items() if depth}
+        if wanted == {name: depth for name, depth in queues.items() if depth}:
+            break
+        queues = wanted | fixed
+    tensor = graph.input.tensor
+    network = Network(Beat(tensor.range, tensor.channels), tensor.positions, tuple(built.stages))
+    joins = tuple(
+        Join(w.node, w.input, fork.removesuffix(".fork") or "input", tokens, queues.get(w.name, 0))
+        for w in built.waits
+        for tokens, fork in [ahead[w.name]]
+        if w.others and (tokens or queues.get(w.name))
+    )
+    latency_cycles = int(network.output_cycles()[-1]) + 1
+    return Plan(network, tuple(built.layers), joins, interval, latency_cycles)
 
 
-class _Planner:
-    def __init__(self, graph: Graph, depths: dict[tuple[str, int], int]):
-        self.graph, self.depths = graph, depths
-        self.chains = {node.name: chain for node, chain in graph.lowered()}
+def _queue(node: str, number: int) -> str:
+    return f"{node}.queue{number}"
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """A place where beats may have to wait, in a queue called ``name``, for ``stage``."""
+
+    name: str
+    node: str
+    input: int
+    source: Source
+    stage: str
+    others: tuple[Source, ...] = ()
+    """What else ``stage`` waits for."""
+
+
+class _Builder:
+    """The stages of a graph, with queues as deep as ``queues`` says."""
+
+    def __init__(self, graph: Graph, chains: Mapping[str, ops.Chain], queues: Mapping[str, int]):
+        self.chains, self.queues = chains, queues
         self.stages: list[Stage] = []
-        self.joins: list[Join] = []
         self.layers: list[Layer] = []
-        self.beats: dict[Source, tuple[Beat, int]] = {}
-        uses = Counter(name for node in graph.nodes for name in node.inputs)
+        self.waits: list[_Wait] = []
+        self.uses = Counter(name for node in graph.nodes for name in node.inputs)
         self.copies: dict[str, list[Source]] = {}
-        self.uses = uses
-
-    def run(self) -> Plan:
-        tensor = self.graph.input.tensor
-        beat = Beat(tensor.range, tensor.channels)
-        self.beats[Source(None)] = (beat, tensor.positions)
+        tensor = graph.input.tensor
+        self.inputs = {Source(None): tensor.positions}
+        self.beats = {Source(None): (Beat(tensor.range, tensor.channels), tensor.positions)}
         self._offer(INPUT, Source(None))
-        for node in self.graph.nodes:
-            sources = [self.copies[name].pop(0) for name in node.inputs]
-            if len(sources) > 1:
-                sources = self._balance(node.name, node.inputs, sources)
-            self._layer(node.name, node.op, tuple(sources))
-        network = Network(beat, tensor.positions, tuple(self.stages))
-        return Plan(
-            network,
-            tuple(self.layers),
-            tuple(self.joins),
-            max(s.spec.beats_in for s in self.stages),
-            int(network.output_cycles()[-1]) + 1,
-        )
+        for node in graph.nodes:
+            self._layer(node.name, node.op, [self.copies[name].pop(0) for name in node.inputs])
 
     def _stage(self, name: str, spec: Any, *sources: Source) -> Source:
         self.stages.append(Stage(name, spec, sources))
@@ -163,13 +206,22 @@ class _Planner:
             self.beats[Source(name, port)] = (beat, spec.beats_out)
         return Source(name)
 
-    def _layer(self, name: str, op: ops.Op, sources: tuple[Source, ...]) -> None:
+    def _layer(self, name: str, op: ops.Op, sources: list[Source]) -> None:
         """The stages of one node; a staircase ends with a buffer, which ends the path of ready."""
         first = len(self.stages)
-        out = sources[0]
         for suffix, spec in self.chains[name]:
-            out = self._stage(f"{name}.{suffix}", spec, *sources)
-            sources = (out,)
+            stage = f"{name}.{suffix}"
+            if len(sources) > 1:
+                for k, source in enumerate(sources):
+                    others = tuple(sources[:k] + sources[k + 1 :])
+                    self.waits.append(_Wait(_queue(name, k), name, k, source, stage, others))
+                sources = [self._wait(_queue(name, k), s) for k, s in enumerate(sources)]
+            elif spec.beats_out > spec.beats_in:
+                # While it gives more beats than it takes, what comes before it stands still.
+                self.waits.append(_Wait(f"{stage}.queue", name, 0, sources[0], stage))
+                sources = [self._wait(f"{stage}.queue", sources[0])]
+            sources = [self._stage(stage, spec, *sources)]
+        (out,) = sources
         if isinstance(op, ops.Staircase):
             out = self._stage(f"{name}.buffer", Buffer(*self.beats[out]), out)
         own = self.stages[first:]
@@ -183,10 +235,18 @@ class _Planner:
                 nonzeros=int(np.count_nonzero(weight)),
                 adders=sum(len(s.spec.graph.ops) for s in own if hasattr(s.spec, "graph")),
                 beats_in=own[0].spec.beats_in,
+                beats_out=own[-1].spec.beats_out,
                 latency_cycles=sum(stage.spec.latency_cycles for stage in own),
             )
         )
         self._offer(name, out)
+
+    def _wait(self, name: str, source: Source) -> Source:
+        depth = self.queues.get(name, 0)
+        if not depth:
+            return source
+        beat, beats = self.beats[source]
+        return self._stage(name, Queue(beat, depth, beats), source)
 
     def _offer(self, name: str, source: Source) -> None:
         """Make as many copies of a stream as there are nodes that use it."""
@@ -197,57 +257,3 @@ class _Planner:
         beat, beats = self.beats[source]
         fork = self._stage(f"{name or 'input'}.fork", Fork(beat, ways, beats), source)
         self.copies[name] = [Source(fork.stage, way) for way in range(ways)]
-
-    def _balance(self, node: str, inputs: tuple[str, ...], sources: list[Source]) -> list[Source]:
-        """Put a queue on the input of a join whose branch is ahead of the other."""
-        fork = self._common(inputs)
-        needs = [self._needs(fork, name) for name in inputs]
-        cycles = [self._cycles(fork, name) for name in inputs]
-        result = []
-        for k, source in enumerate(sources):
-            other = 1 - k
-            m = np.arange(len(needs[other]))
-            ahead = np.searchsorted(needs[k], needs[other] - 1, side="right") - m
-            tokens = max(0, int(ahead.max()))
-            extra = max(0, cycles[other] - cycles[k])
-            # A full queue takes nothing while a beat leaves: one place more keeps it moving.
-            depth = tokens + extra + 1 if tokens + extra else 0
-            depth = self.depths.get((node, k), depth)
-            if tokens or depth:
-                self.joins.append(Join(node, k, fork or "input", tokens, depth))
-            if depth:
-                beat, beats = self.beats[source]
-                source = self._stage(f"{node}.queue{k}", Queue(beat, depth, beats), source)
-            result.append(source)
-        return result
-
-    def _ancestors(self, name: str) -> list[str]:
-        """Nodes that every path from the input to ``name`` passes, ``name`` first."""
-        order = [INPUT, *(node.name for node in self.graph.nodes)]
-        dominators: dict[str, set[str]] = {INPUT: {INPUT}}
-        for node in self.graph.nodes:
-            common = set.intersection(*(dominators[i] for i in node.inputs))
-            dominators[node.name] = common | {node.name}
-        return sorted(dominators[name], key=order.index, reverse=True)
-
-    def _common(self, inputs: tuple[str, ...]) -> str:
-        """The nearest node that both inputs' streams have passed."""
-        left, right = (self._ancestors(name) for name in inputs)
-        return next(name for name in left if name in right)
-
-    def _needs(self, fork: str, name: str) -> Int:
-        """How many beats behind ``fork`` it takes until ``name`` gives each of its beats."""
-        if name == fork:
-            return np.arange(1, self.graph.tensors[fork].positions + 1)
-        incoming = [self._needs(fork, i) for i in self.graph[name].inputs]
-        needs = np.maximum.reduce(incoming)
-        for _, spec in self.chains[name]:
-            needs = needs[spec.needs() - 1]
-        return needs
-
-    def _cycles(self, fork: str, name: str) -> int:
-        """Cycles that a beat takes from ``fork`` to the output of ``name``."""
-        if name == fork:
-            return 0
-        own = next(layer for layer in self.layers if layer.name == name).latency_cycles
-        return own + max(self._cycles(fork, i) for i in self.graph[name].inputs)
