@@ -96,7 +96,14 @@ def synth(
                 progress=progress,
                 logs=build.path,
             )
-            build.add(work, list(ARTEFACTS))
+            # Read again: other stages may have added to the build, or it may be another one now.
+            now = Build.load(build.path)
+            if now.files["design.il"] != result.design_sha256:
+                raise SynthError(
+                    f"Build {build.path}: it must stay as it is during synthesis, and was "
+                    "compiled anew; run: sqwire synth again"
+                )
+            now.add(work, list(ARTEFACTS))
         except OSError as error:
             raise _cannot_write(build.path, error) from error
         finally:
@@ -146,7 +153,7 @@ def run_flow(
         raise SynthError(
             f"Design: Fmax must be at least {clock_hz / 1e6:g} MHz on {board.name}, not "
             f"{fmax_hz / 1e6:.1f} MHz; try a lower clock or another seed; "
-            f"critical path in {workshop.logs / NEXTPNR.log}"
+            f"critical path in {workshop.logs / workshop.log(NEXTPNR)}"
         )
     seconds["ecppack"] = pack.pack(workshop)
     result = SynthResult(

@@ -56,7 +56,7 @@ def place_and_route(
     seconds = workshop.run(
         NEXTPNR,
         [
-            *("-q", "-l", NEXTPNR.log),
+            *("-q", "-l", workshop.log(NEXTPNR)),
             *(f"--{board.device}", "--package", board.package, "--speed", str(board.speed)),
             *("--json", "design.json", "--lpf", "design.lpf"),
             *("--freq", f"{clock_hz / 1e6:.6f}", "--seed", str(seed)),

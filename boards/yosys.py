@@ -33,7 +33,7 @@ def synthesize(workshop: Workshop, top: str) -> tuple[Cells, Cells, float]:
     (workshop.folder / "synth.ys").write_text("\n".join(_script(top)) + "\n")
     seconds = workshop.run(
         YOSYS,
-        ["-q", "-l", YOSYS.log, "-e", "Resizing cell port", "-s", "synth.ys"],
+        ["-q", "-l", workshop.log(YOSYS), "-e", "Resizing cell port", "-s", "synth.ys"],
         ["netlist.v", "network.cells.json", "design.json", "design.cells.json"],
     )
     network = _cells(workshop, "network.cells.json", top)

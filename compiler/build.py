@@ -25,6 +25,8 @@ __all__ = ["Build", "compile_model"]
 
 FORMAT = 1
 MANIFEST = "build.json"
+COMPILED = ("model.onnx", "graph.json", "plan.json", "design.il", "design.v")
+"""What every build holds; later stages add to it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Build:
                 f"Build {path}: it must be written by sqwire {_version.__version__} "
                 f"(format {FORMAT}), not by {version} (format {written}); {again}"
             )
+        missing = [name for name in COMPILED if name not in files]
+        if missing:
+            raise BuildError(f"Build {path}: {MANIFEST} must list {missing[0]}; {again}")
         for name, digest in files.items():
             file = path / name
             if Path(name).name != name or not file.is_file():
@@ -141,8 +146,7 @@ def compile_model(
         (folder / "plan.json").write_text(planned.to_json())
         progress("write Verilog")
         emit.rtlil_to_verilog(rtlil, folder)
-        names = ["model.onnx", "graph.json", "plan.json", "design.il", "design.v"]
-        _write_manifest(folder, {name: _digest(folder / name) for name in names})
+        _write_manifest(folder, {name: _digest(folder / name) for name in COMPILED})
     return Build.load(out)
 
 
@@ -158,9 +162,13 @@ def _whole(out: Path) -> Iterator[Path]:
         yield folder
         folder.chmod(0o755)
         if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.replace(old / out.name)
-            folder.replace(out)
+            old = folder.with_name(f"{folder.name}.old")
+            out.replace(old)
+            try:
+                folder.replace(out)
+            except OSError:
+                old.replace(out)
+                raise
             shutil.rmtree(old)
         else:
             folder.replace(out)

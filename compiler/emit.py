@@ -9,7 +9,7 @@ from amaranth.back import rtlil
 from sqwire.hw.netlist import Library
 from sqwire.hw.network import Network
 
-from .yosys import run_yosys
+from .tools import YOSYS, Workshop
 
 __all__ = ["TOP", "emit_rtlil", "rtlil_to_verilog"]
 
@@ -34,16 +34,13 @@ def rtlil_to_verilog(source: str, folder: Path, *, name: str = "design") -> Path
         If Yosys fails.
     """
     (folder / f"{name}.il").write_text(source)
-    run_yosys(
-        [
-            f"read_rtlil {name}.il",
-            "proc -nomux",
-            "memory_collect",
-            "opt_clean -purge",
-            f"write_verilog -noattr -norename {name}.v",
-        ],
-        folder,
-        f"{name}.verilog.log",
-        f"{name}.v",
-    )
+    script = [
+        f"read_rtlil {name}.il",
+        "proc -nomux",
+        "memory_collect",
+        "opt_clean -purge",
+        f"write_verilog -noattr -norename {name}.v",
+    ]
+    workshop = Workshop(folder, folder, lambda _: None, "verilog")
+    workshop.run(YOSYS, ["-q", "-l", workshop.log(YOSYS), "-p", "; ".join(script)], [f"{name}.v"])
     return folder / f"{name}.v"

@@ -177,8 +177,8 @@ def _ports(stage: Stage) -> list[Source]:
 
 
 def _needs(spec: Any, following: bool) -> Int:
-    if following and hasattr(spec, "needs_following"):
-        return spec.needs_following()
+    if following and hasattr(spec, "steady_needs"):
+        return spec.steady_needs()
     return spec.needs()
 
 

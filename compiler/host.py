@@ -128,6 +128,12 @@ class Input:
         )
 
 
+# How far from a whole code a float32 reference may be: some hundredths of a code, and float32's
+# own error in the terms it was summed from. What is farther off stands for no code.
+_OFF_GRID = 0.02
+_FLOAT32 = 2.0**-18
+
+
 def _softmax(real: NDArray[np.float64]) -> NDArray[np.float64]:
     power = np.exp(real - real.max(axis=-1, keepdims=True))
     return power / power.sum(axis=-1, keepdims=True)
@@ -189,14 +195,27 @@ class Output:
         Raises
         ------
         ValueError
-            If the shape is wrong, or there is a ``tail``, which has no inverse.
+            If the shape is wrong, a value stands for no code (beyond what float32 sums may err),
+            or there is a ``tail``, which has no inverse.
         """
         if self.tail:
             raise ValueError(
                 f'Output "{self.name}": codes must be known without {self.tail}, '
                 "which has no inverse; compare with `matches`"
             )
-        return np.rint(self._codes(self._frames(y, tensor))).astype(np.int64)
+        real = self._codes(self._frames(y, tensor))
+        codes = np.rint(real)
+        scale = np.array(self.scale)
+        terms = np.abs(codes) + np.abs(np.array(self.offset) / np.where(scale == 0, 1, scale))
+        off = ~(np.abs(real - codes) <= _OFF_GRID + terms * _FLOAT32)
+        if off.any():
+            frame, row, column, channel = (int(k) for k in np.argwhere(off)[0])
+            raise ValueError(
+                f'Output "{self.name}": reference values must be scale * code + offset of whole '
+                f"codes, not of code {real[frame, row, column, channel]:g} in frame {frame}, "
+                f"row {row}, column {column}, channel {channel}; are they of this network?"
+            )
+        return codes.astype(np.int64)
 
     def matches(self, codes: Int, y: NDArray[np.generic], tensor: Tensor) -> NDArray[np.bool_]:
         """Where ``codes`` are those that real values ``y`` stand for: (frames, ..., channels).

@@ -157,7 +157,7 @@ def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -
     tensor = graph.input.tensor
     network = Network(Beat(tensor.range, tensor.channels), tensor.positions, tuple(built.stages))
     joins = tuple(
-        Join(w.node, w.input, fork.removesuffix(".fork") or "input", tokens, queues.get(w.name, 0))
+        Join(w.node, w.input, built.forks.get(fork, ""), tokens, queues.get(w.name, 0))
         for w in built.waits
         for tokens, fork in [ahead[w.name]]
         if w.others and (tokens or queues.get(w.name))
@@ -187,10 +187,11 @@ class _Builder:
     """The stages of a graph, with queues as deep as ``queues`` says."""
 
     def __init__(self, graph: Graph, chains: Mapping[str, ops.Chain], queues: Mapping[str, int]):
-        self.chains, self.queues = chains, queues
+        self.graph, self.chains, self.queues = graph, chains, queues
         self.stages: list[Stage] = []
         self.layers: list[Layer] = []
         self.waits: list[_Wait] = []
+        self.forks: dict[str, str] = {}
         self.uses = Counter(name for node in graph.nodes for name in node.inputs)
         self.copies: dict[str, list[Source]] = {}
         tensor = graph.input.tensor
@@ -256,4 +257,5 @@ class _Builder:
             return
         beat, beats = self.beats[source]
         fork = self._stage(f"{name or 'input'}.fork", Fork(beat, ways, beats), source)
+        self.forks[f"{name or 'input'}.fork"] = name or self.graph.input.name
         self.copies[name] = [Source(fork.stage, way) for way in range(ways)]

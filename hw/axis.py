@@ -129,7 +129,8 @@ class AxisIn(wiring.Component):
         fill = 0 if 0 in beat.range else beat.range.lo
         for lane in range(beat.lanes):
             code = self.tdata[lane * field_bits :][: beat.range.bits]
-            m.d.comb += self.o.payload[lane].eq(Mux(filling, fill, code))
+            # A frame of one transfer cannot end early.
+            m.d.comb += self.o.payload[lane].eq(Mux(filling, fill, code) if frame > 1 else code)
         return m
 
 

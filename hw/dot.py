@@ -16,6 +16,9 @@ from .ranges import Range
 
 __all__ = ["Dot"]
 
+# Integers are int64 wherever they are computed in numpy.
+_MOST = 1 << 62
+
 
 @dataclass(frozen=True, eq=False)
 class Dot:
@@ -56,6 +59,13 @@ class Dot:
     @cached_property
     def row_ranges(self) -> tuple[Range, ...]:
         """For each row, the smallest and the largest value its accumulator reaches."""
+        largest = max(max(abs(r.lo), abs(r.hi)) for r in self.ranges)
+        bound = max(np.abs(self.weight).astype(np.float64).sum(axis=1)) * largest
+        if bound + float(np.abs(self.bias).max()) > _MOST:
+            raise ValueError(
+                f"Dot: accumulators must stay below 2**62, and could reach {bound:.3g}; "
+                "use fewer bits"
+            )
         lo = np.array([r.lo for r in self.ranges], dtype=np.int64)
         hi = np.array([r.hi for r in self.ranges], dtype=np.int64)
         up, down = np.maximum(self.weight, 0), np.minimum(self.weight, 0)

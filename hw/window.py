@@ -153,9 +153,9 @@ class Window:
         return max(0, *self.offsets.values()) if self.offsets else 0
 
     def needs(self) -> np.ndarray:
-        return np.minimum(self.needs_following(), self.beats_in)
+        return np.minimum(self.steady_needs(), self.beats_in)
 
-    def needs_following(self) -> np.ndarray:
+    def steady_needs(self) -> np.ndarray:
         """Like :meth:`needs` where the next frame has begun: its beats push the last outputs out.
 
         These are the shifts of the chain until each output is complete; without
@@ -167,7 +167,7 @@ class Window:
 
     def drain_cycles(self) -> np.ndarray:
         """Cycles by which each output comes later when no frame follows: the tail drains."""
-        return np.maximum(self.needs_following() - self.beats_in, 0)
+        return np.maximum(self.steady_needs() - self.beats_in, 0)
 
     def compute(self, x):
         x = np.asarray(x, dtype=np.int64).reshape(-1, self.height, self.width, self.channels)

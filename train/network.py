@@ -1,4 +1,4 @@
-"""A network as a list of named layers, each saying which others it reads."""
+"""A network as named layers, each saying which others it reads."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["Network"]
 class Network(nn.Module):
     """Named layers in the order in which they run; the first is the input, the last the output.
 
-    ``layers`` maps a name to the layer and the names of those it reads. In plain float or
-    sparse and quantized, see :meth:`quantize`.
+    ``layers`` maps a name to a layer and the names of those it reads. The network computes
+    sparse and quantized, or in plain float, see :meth:`quantize`.
 
     Raises
     ------
@@ -33,7 +33,8 @@ class Network(nn.Module):
             for other in inputs:
                 if other not in self.layers:
                     raise ValueError(
-                        f'Layer "{name}": its inputs must come before it, and "{other}" does not'
+                        f'Layer "{name}": its inputs must come before it, and "{other}" does not; '
+                        "put the layers in the order in which they run"
                     )
             self.layers[name] = layer
             self.inputs[name] = inputs
@@ -52,7 +53,7 @@ class Network(nn.Module):
                 module.enabled = enabled
 
     def weights(self) -> Iterator[tuple[str, Weights]]:
-        """The layers that have weights, with their names."""
+        """The weights of the layers that have any, with the layers' names."""
         for name, layer in self.layers.items():
             weights = getattr(layer, "weights", None)
             if isinstance(weights, Weights):

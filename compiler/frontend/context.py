@@ -26,7 +26,7 @@ from .values import Array, Real, Refused, Value, Weight, channelwise
 
 __all__ = ["Blank", "Call", "Context", "Source", "check_size", "float32"]
 
-MAX_ELEMENTS = 1 << 26
+MAX_ELEMENTS = 1 << 24
 MAX_CHANNELS = 1 << 17
 MAX_ACCUMULATOR = 1 << 62
 

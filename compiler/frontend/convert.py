@@ -73,7 +73,7 @@ def convert(model: Model) -> Conversion:
 
 def _input(context: Context, model: Model, info: TensorInfo, node: str) -> Real:
     shape = info.shape or ()
-    if not 2 <= len(shape) <= 4 or min(shape[1:]) < 1 or math.prod(shape[1:]) > 1 << 26:
+    if not 2 <= len(shape) <= 4 or min(shape[1:]) < 1 or math.prod(shape[1:]) > 1 << 24:
         raise CompileError(
             f'Input "{info.name}": shape must be (frames, features), (frames, channels, length) or '
             f"(frames, channels, height, width) with known sizes, not {list(shape)}"

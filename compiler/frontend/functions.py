@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import CompileError
 from .elementary import KINDS
 from .rational import Interval, Number, Root, bounds, multiply
 
@@ -289,7 +290,12 @@ class Function:
             return None
         start, end = (self.rational(Fraction(x), channel, 256) for x in range(2))
         offset = sum(start) / 2
-        return float(sum(end) / 2 - offset), float(offset)
+        try:
+            return float(sum(end) / 2 - offset), float(offset)
+        except OverflowError:
+            raise CompileError(
+                "gain and offset must be finite in float64, and are not; check the scales"
+            ) from None
 
     def scales(self) -> str:
         """The scale, or where scales differ from which to which, for a message."""

@@ -1,6 +1,10 @@
-"""Sparse, low-bit neural networks as circuits on open FPGAs, exact from PyTorch to netlist."""
+"""Sparse, low-bit neural networks as circuits on open FPGAs, exact from PyTorch to netlist.
+
+The verbs of the command line are functions here; training is :mod:`sqwire.train`, which is loaded
+when it is imported, and torch with it.
+"""
 
 from ._version import __version__
-from .verbs import compile, simulate, synth, train, verify
+from .verbs import compile, simulate, synth, verify
 
-__all__ = ["__version__", "compile", "simulate", "synth", "train", "verify"]
+__all__ = ["__version__", "compile", "simulate", "synth", "verify"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_INTERRUPTED = 130  # the status typer leaves with after Ctrl-C
 _notes = Console(stderr=True, highlight=False)
 
 BuildFolder = Annotated[Path, typer.Argument(help="Build folder written by sqwire compile.")]
@@ -60,13 +62,15 @@ def _root(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe: a TOML file, see docs/training.md.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")] = Path("build/train"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder.")] = Path("build/train"),
     as_json: Json = False,
 ) -> None:
     """Train a sparse, low-bit network from a recipe; writes model.onnx, card.json, vectors.npz."""
-    folder = verbs.train(recipe, out, progress=not as_json)
-    card = json.loads((folder / "card.json").read_text())
-    _print({"folder": str(folder), "card": card}, [f"trained: {folder / 'model.onnx'}"], as_json)
+    trained = verbs.train(recipe, out, console=None if as_json else _notes)
+    if as_json:
+        print(trained.card.to_json(), end="")
+    else:
+        print(f"accuracy {trained.accuracy:.2%}, {trained.card.zeros:.1%} zeros: {trained.model}")
 
 
 @app.command()
@@ -99,11 +103,14 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Run the circuit in Verilator on real inputs."""
-    y, result = verbs.simulate(build, verbs.load_array(x), saturate=saturate, progress=_say)
-    draft = out.with_name(f".{out.name}")
-    with draft.open("wb") as file:
-        np.save(file, y)
-    draft.replace(out)
+    opened, frames = verbs.open_build(build), verbs.load_array(x)
+    if not out.parent.is_dir():
+        raise ValueError(f"Output {out}: its folder must exist, and does not; make it first")
+    y, result = verbs.simulate(opened, frames, saturate=saturate, progress=_say)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        draft = Path(folder) / "y.npy"
+        np.save(draft, y)
+        draft.replace(out)
     facts = {
         "frames": len(y),
         "output": str(out),
@@ -174,11 +181,12 @@ def demo(
 def main() -> None:
     """Entry point of the ``sqwire`` command."""
     try:
-        app(standalone_mode=True)
+        app()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            print("sqwire: interrupted; what was not finished was not kept", file=sys.stderr)
+        raise
     except USER_ERRORS as error:
         line = " ".join(str(error).split()) or type(error).__name__
         print(f"sqwire: {line}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("sqwire: interrupted; what was not finished was not kept", file=sys.stderr)
-        sys.exit(130)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -16,11 +17,10 @@ __all__ = ["plan_table", "synth_table"]
 def plan_table(build: Build) -> Table:
     """What every layer became: a row a layer."""
     planned, graph = build.plan, build.graph
-    table = Table(title=None, pad_edge=False)
-    table.add_column("layer")
-    table.add_column("operator")
-    table.add_column("engine")
-    for name in ("out", "bits", "weights", "zeros", "adders", "cycles", "latency"):
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("layer", "operator", "engine"):
+        table.add_column(name, no_wrap=True)
+    for name in ("out", "bits", "weights", "zeros", "adders", "cycles"):
         table.add_column(name, justify="right")
     for layer in planned.layers:
         tensor = graph.tensors[layer.name]
@@ -35,7 +35,6 @@ def plan_table(build: Build) -> Table:
             zeros,
             str(layer.adders or ""),
             str(layer.beats_in),
-            str(layer.latency_cycles),
         )
     table.caption = (
         f"a frame every {planned.cycles_per_frame} cycles, latency {planned.latency_cycles}"
@@ -46,7 +45,7 @@ def plan_table(build: Build) -> Table:
 
 def synth_table(result: SynthResult) -> Table:
     """Cells, clock and rate of a routed design."""
-    table = Table(pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("", "network", "with shell"):
         table.add_column(name, justify="left" if not name else "right")
     network, design = result.network, result.design

@@ -6,6 +6,7 @@ training loads torch.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from .boards.report import SynthResult
     from .compiler.build import Build
     from .sim.network import Result
     from .sim.verify import Report
+    from .train import Recipe, Run
 
-__all__ = ["compile", "load_array", "simulate", "synth", "train", "verify"]
+__all__ = ["compile", "load_array", "open_build", "simulate", "synth", "train", "verify"]
 
 Progress = Callable[[str], None]
 Level = Literal["component", "network", "netlist"]
@@ -29,14 +33,18 @@ def _silent(_: str) -> None:
     pass
 
 
-def train(recipe: Path | str, out: Path | str, *, progress: bool = False) -> Path:
-    """Train what a recipe describes; the folder with ``model.onnx``, ``card.json`` and vectors.
+def train(recipe: Recipe | Path | str, out: Path | str, *, console: Console | None = None) -> Run:
+    """Train what a recipe (or the TOML file of one, see docs/training.md) describes.
 
-    See docs/training.md for recipes.
+    Writes ``model.onnx``, ``card.json``, ``vectors.npz`` and ``train.log`` to the folder ``out``,
+    whole or not at all. ``console`` shows a progress bar.
     """
-    from .train import run
+    from .train import bar, run
 
-    return run(Path(recipe), Path(out), progress=progress)
+    if console is None:
+        return run(recipe, out)
+    with bar(console) as progress:
+        return run(recipe, out, progress=progress)
 
 
 def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Build:
@@ -56,7 +64,9 @@ def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Bui
     if isinstance(model, str):
         model = Path(model)
     if not isinstance(model, bytes | Path):
-        model = model.to_qonnx()
+        from .train import to_qonnx
+
+        model = to_qonnx(model).SerializeToString(deterministic=True)
     return compile_model(model, out, progress=progress)
 
 
@@ -73,15 +83,19 @@ def simulate(
     ``x`` is (frames, channels, height, width) as the ONNX graph takes it. Values outside the
     input's range are refused unless ``saturate``.
     """
-    from .sim.network import simulate_build
-
-    build = _open(build)
+    build = open_build(build)
     graph = build.graph
     codes = graph.input.quantize(x, saturate=saturate)
-    progress(f"simulate {len(codes)} frames")
-    result = simulate_build(build, codes, stalls=stalls)
     last = graph.tensors[graph.nodes[-1].name]
-    return graph.output.dequantize(result.y.reshape(len(codes), *last.shape)), result
+    beats = codes.reshape(len(codes), build.input.frame, build.input.beat.lanes)
+
+    from .sim.network import simulate as run
+
+    progress(f"simulate {len(codes)} frames in Verilator")
+    with tempfile.TemporaryDirectory(prefix="sqwire.") as folder:
+        result = run([build.design], build.input, build.output, beats, Path(folder), stalls=stalls)
+    y = result.check().y.reshape(len(codes), *last.shape)
+    return graph.output.dequantize(y), result
 
 
 def verify(
@@ -97,9 +111,10 @@ def verify(
     Every integer must agree. ``vectors`` is a ``.npz`` with ``x`` and ``y``; without it random and
     extreme frames stand in and only the circuit is compared. ``frames`` limits how many run.
     """
+    build = open_build(build)
+
     from .sim.verify import verify as check
 
-    build = _open(build)
     return check(
         build,
         vectors=None if vectors is None else Path(vectors),
@@ -122,7 +137,7 @@ def synth(
     from .boards.flow import synth as flow
 
     return flow(
-        _open(build), find_board(board), clock_hz=clock_hz, seed=seed, progress=progress
+        open_build(build), find_board(board), clock_hz=clock_hz, seed=seed, progress=progress
     )
 
 
@@ -139,11 +154,13 @@ def load_array(file: Path | str) -> NDArray[np.generic]:
         loaded = np.load(file, allow_pickle=False)
         array = loaded["x"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ValueError(f"Data {file}: it must be a .npy array, and is not ({error})") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "damaged"
+        raise ValueError(f"Data {file}: it must be a .npy array of numbers ({reason})") from error
     return np.asarray(array)
 
 
-def _open(build: Build | Path | str) -> Build:
+def open_build(build: Build | Path | str) -> Build:
+    """A build, from itself or from its folder; BuildError if it is none or not sound."""
     from .compiler.build import Build
 
     return build if isinstance(build, Build) else Build.load(build)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sqwire.boards.catalog import find_board
-from sqwire.boards.tools import SynthError
+from sqwire.compiler.tools import ToolError
 from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.ranges import Range
@@ -21,7 +21,7 @@ def test_broken_rtlil_gives_one_line_and_leaves_no_result(flow, tmp_path):
     broken.write_text("module \\sqwire_top\n  rubbish\nend\n")
     folder = tmp_path / "out"
     folder.mkdir()
-    with pytest.raises(SynthError) as caught:
+    with pytest.raises(ToolError) as caught:
         flow(folder, design=broken)
     log = folder / "synth.yosys.log"
     assert re.fullmatch(rf"yosys: it must exit with 0, not 1: [^\n]+; see {log}", str(caught.value))
@@ -30,21 +30,21 @@ def test_broken_rtlil_gives_one_line_and_leaves_no_result(flow, tmp_path):
 
 
 def test_a_port_of_another_width_is_refused(flow, tmp_path):
-    with pytest.raises(SynthError, match=r"^yosys: .*s_axis_tdata from 40 bits to 32 bits.*; see "):
+    with pytest.raises(ToolError, match=r"^yosys: .*s_axis_tdata from 40 bits to 32 bits.*; see "):
         flow(tmp_path, port_in=Port(Beat(Range.signed(8), 5), 1))
 
 
 def test_a_design_that_is_too_big_is_refused_before_routing(flow, tmp_path):
     small = replace(ULX3S, name="tiny", resources=replace(ULX3S.resources, ff=100))
     stages = []
-    with pytest.raises(SynthError, match=r"^Design: flip-flops must be at most 100 on tiny, not "):
+    with pytest.raises(ToolError, match=r"^Design: flip-flops must be at most 100 on tiny, not "):
         flow(tmp_path, board=small, progress=stages.append)
     assert stages == ["synthesis (yosys)"]
 
 
 def test_a_clock_out_of_reach_is_refused_with_the_one_that_was_reached(flow, tmp_path):
     with pytest.raises(
-        SynthError,
+        ToolError,
         match=r"^Design: Fmax must be at least 900 MHz on ulx3s_85f, not \d+\.\d MHz; .*; "
         r"critical path in .*synth.nextpnr.log$",
     ):
@@ -54,14 +54,14 @@ def test_a_clock_out_of_reach_is_refused_with_the_one_that_was_reached(flow, tmp
 
 def test_a_pin_that_the_device_lacks_is_refused(flow, tmp_path):
     wrong = replace(ULX3S, clock_site="Z99")
-    with pytest.raises(SynthError, match=r"^nextpnr: it must exit with 0, not \d+: [^\n]*Z99"):
+    with pytest.raises(ToolError, match=r"^nextpnr: it must exit with 0, not \d+: [^\n]*Z99"):
         flow(tmp_path, board=wrong)
 
 
 def test_a_full_disk_is_refused_before_anything_runs(flow, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 1 << 30, 1 << 20))
-    with pytest.raises(SynthError, match=r"^Disk of .*: \d+ MiB must be free, not 1 MiB; "):
+    with pytest.raises(ToolError, match=r"^Disk of .*: \d+ MiB must be free, not 1 MiB; "):
         flow(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

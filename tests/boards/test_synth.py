@@ -10,9 +10,9 @@ from sqwire.boards import flow
 from sqwire.boards.catalog import find_board
 from sqwire.boards.flow import ARTEFACTS, synth
 from sqwire.boards.report import Cells, SynthResult
-from sqwire.boards.tools import SynthError
 from sqwire.compiler.build import Build, compile_model
 from sqwire.compiler.errors import BuildError
+from sqwire.compiler.tools import ToolError
 
 ULX3S = find_board("ulx3s_85f")
 
@@ -104,7 +104,7 @@ def test_a_result_that_is_too_slow_is_not_taken_again(build, pretend):
     assert len(pretend) == 2
 
 
-@pytest.mark.parametrize("error", [SynthError("yosys: no"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [ToolError("yosys: no"), KeyboardInterrupt()])
 def test_a_run_that_fails_leaves_the_build_as_it_was(build, monkeypatch, error):
     before = listing(build)
 
@@ -118,12 +118,36 @@ def test_a_run_that_fails_leaves_the_build_as_it_was(build, monkeypatch, error):
     assert listing(build) == before
 
 
+def test_what_other_stages_add_meanwhile_stays(build, pretend, tmp_path):
+    (tmp_path / "verify.json").write_text("{}")
+    build.add(tmp_path, ["verify.json"])
+    synth(build, ULX3S)  # knows nothing of verify.json
+    assert "verify.json" in Build.load(build.path).files
+
+
+def test_a_build_that_is_compiled_anew_meanwhile_is_not_mixed_with_the_old(
+    build, pretend, monkeypatch, tmp_path
+):
+    run = flow.run_flow
+
+    def run_flow(*args, **options):
+        result = run(*args, **options)
+        (tmp_path / "design.il").write_text("another")
+        build.add(tmp_path, ["design.il"])
+        return result
+
+    monkeypatch.setattr(flow, "run_flow", run_flow)
+    with pytest.raises(ToolError, match=r"^Build .*: .* was compiled anew; "):
+        synth(build, ULX3S)
+    assert not set(ARTEFACTS) & set(Build.load(build.path).files)
+
+
 def test_a_disk_that_fills_up_is_named_in_one_line(build, monkeypatch):
     def run_flow(*args, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(flow, "run_flow", run_flow)
-    with pytest.raises(SynthError, match=r"^Build .*: it must be writable.*No space left[^\n]*$"):
+    with pytest.raises(ToolError, match=r"^Build .*: it must be writable.*No space left[^\n]*$"):
         synth(build, ULX3S)
 
 
@@ -139,7 +163,7 @@ def test_two_runs_on_one_build_are_refused(build, pretend):
     handle = os.open(build.path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(SynthError, match=r"^Build .*: one synthesis at a time"):
+        with pytest.raises(ToolError, match=r"^Build .*: one synthesis at a time"):
             synth(build, ULX3S)
     finally:
         os.close(handle)

@@ -132,6 +132,14 @@ def test_a_damaged_manifest_is_refused(copy, text):
         Build.load(copy)
 
 
+def test_a_manifest_that_lists_nothing_is_refused(copy):
+    manifest = copy / "build.json"
+    document = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(document | {"files": {}}))
+    with pytest.raises(BuildError, match=r"must list model\.onnx"):
+        Build.load(copy)
+
+
 def test_a_manifest_cannot_point_outside(copy):
     manifest = copy / "build.json"
     document = json.loads(manifest.read_text())

@@ -138,3 +138,16 @@ def test_the_last_channel_stays(graph):
     assert np.array_equal(
         remove_dead_channels(pruned).run(frames(graph)), pruned.run(frames(graph))
     )
+
+
+def test_reference_values_beside_the_grid_are_refused(graph):
+    codes = graph.run(frames(graph, 3))
+    last = graph.tensors[graph.nodes[-1].name]
+    y = graph.output.dequantize(codes)
+    assert np.array_equal(graph.output.codes(y, last), codes)
+    y[1, 2] += 0.4 * graph.output.scale[2]
+    with pytest.raises(ValueError, match="whole codes, not of code .* in frame 1, .* channel 2"):
+        graph.output.codes(y, last)
+    y[1, 2] = np.nan
+    with pytest.raises(ValueError, match="not of code nan"):
+        graph.output.codes(y, last)

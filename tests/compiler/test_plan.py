@@ -76,3 +76,41 @@ def test_plan_names_what_every_layer_became(graph):
     weight = graph["conv2"].op.weight
     assert (conv.weights, conv.nonzeros) == (weight.size, np.count_nonzero(weight))
     assert conv.stages == ("conv2.window", "conv2.dot")
+
+
+def block(net, number, channels, convolutions):
+    """A residual block whose long branch has so many 3x3 convolutions."""
+    identity = net.last
+    for k in range(convolutions):
+        net.conv(f"b{number}c{k}", channels, channels)
+        net.act(f"b{number}c{k}", channels, relu=k + 1 < convolutions)
+    net.last = net.node("Add", f"add{number}", [net.last, identity])
+    net.act(f"add{number}", channels)
+
+
+@pytest.mark.parametrize("size, blocks", [(2, [2]), (1, [1, 2]), (3, [1, 1, 1]), (4, [3])])
+def test_rate_is_kept_where_the_long_branch_swallows_whole_frames(qonnx_builder, size, blocks):
+    net = qonnx_builder(3, (2, size, size))
+    net.conv("conv0", 2, 2)
+    net.act("conv0", 2)
+    for number, convolutions in enumerate(blocks):
+        block(net, number, 2, convolutions)
+    graph = frontend.import_qonnx(net.model((2, size, size)))
+    planned = plan(graph)
+    one = check_operator(planned.network, beats(frames(graph, 1)))
+    many = check_operator(planned.network, beats(frames(graph, 20)))
+    assert one.last_out_cycle + 1 == planned.latency_cycles
+    assert many.last_out_cycle - one.last_out_cycle == 19 * planned.cycles_per_frame
+
+
+def test_many_blocks_under_one_skip_are_planned_at_once(qonnx_builder):
+    net = qonnx_builder(4, (1, 3, 3))
+    net.conv("conv0", 1, 1)
+    outer = net.act("conv0", 1)
+    for number in range(40):
+        block(net, number, 1, 1)
+    net.last = net.node("Add", "outer", [net.last, outer])
+    graph = frontend.import_qonnx(net.model((1, 3, 3)))
+    joins = plan(graph).joins
+    assert len(joins) == 41
+    assert joins[-1].tokens > joins[0].tokens

@@ -1,12 +1,14 @@
 """One quickly trained network through the whole chain: torch = graph = Verilog = netlist."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
-import pytest
+import torch
 
-from sqwire import train
-from sqwire.compiler import frontend, ops
+from sqwire import verify
+from sqwire.compiler import codec, frontend, ops
+from sqwire.compiler.build import Build
 from sqwire.compiler.graph import INPUT, Graph, Node
 from sqwire.compiler.host import Input, Output
 from sqwire.hw.ranges import Range
@@ -17,8 +19,6 @@ from sqwire.train import frozen as fz
 def as_graph(network: fz.Frozen) -> Graph:
     """The graph that a frozen network must become, made from its integers and by torch's own word:
     every staircase is what torch computes on every accumulator that the layer can reach."""
-    import torch
-
     nodes, names, shapes = [], {}, {}
     for name, node in network.nodes.items():
         inputs = tuple(names[i] for i in node.inputs)
@@ -53,9 +53,7 @@ def as_graph(network: fz.Frozen) -> Graph:
                 inputs = (f"{name}.flatten",)
                 # ONNX flattens channels first; positions first is how they arrive.
                 codes = weight.reshape(len(weight), -1, positions).transpose(0, 2, 1)
-                op = ops.Linear(
-                    codes.reshape(len(weight), 1, 1, -1), np.zeros(len(weight), int)
-                )
+                op = ops.Linear(codes.reshape(len(weight), 1, 1, -1), np.zeros(len(weight), int))
             case fz.Logits(gain=gain, bias=bias):
                 scale = (float(gain),) * len(bias)
                 sink = Output("y", (len(bias),), scale, tuple(float(b) for b in bias))
@@ -65,54 +63,53 @@ def as_graph(network: fz.Frozen) -> Graph:
     return Graph(source, tuple(nodes), sink)
 
 
-def test_import_of_export_gives_the_same_graph(frozen_digits):
-    assert frontend.import_qonnx(train.to_bytes(frozen_digits)) == as_graph(frozen_digits)
+def test_import_of_export_gives_the_same_graph(trained):
+    assert frontend.import_qonnx(trained.model) == as_graph(trained.frozen)
 
 
-def test_graph_equals_torch_on_every_test_image_in_every_layer(frozen_digits, digits):
-    graph = frontend.import_qonnx(train.to_bytes(frozen_digits))
+def test_graph_equals_torch_on_every_test_image_in_every_layer(trained, digits):
+    graph = frontend.import_qonnx(trained.model)
     traced = graph.trace(graph.input.quantize(digits.x))
-    torch_says = frozen_digits.trace(digits.x)
+    torch_says = trained.frozen.trace(digits.x)
     assert set(torch_says) == {n for n in traced if not n.endswith(".flatten")}
     for name, want in torch_says.items():
         got = traced[name].transpose(0, 3, 1, 2)
         assert np.array_equal(got, want), name
 
 
-def test_logits_equal_torch_on_every_test_image(frozen_digits, digits):
-    graph = frontend.import_qonnx(train.to_bytes(frozen_digits))
+def test_logits_equal_torch_on_every_test_image(trained, digits):
+    graph = frontend.import_qonnx(trained.model)
     codes = graph.run(graph.input.quantize(digits.x))
     last = graph.tensors[graph.nodes[-1].name]
-    assert np.array_equal(graph.output.codes(frozen_digits(digits.x), last), codes)
+    assert np.array_equal(graph.output.codes(trained.frozen(digits.x), last), codes)
 
 
-@pytest.mark.parametrize("level", ["component", "network"])
-def test_circuit_verifies_on_every_test_image(digits_build, digits_vectors, level):
-    from sqwire import verify
-
-    report = verify(digits_build, vectors=digits_vectors, level=level)
+def test_verilog_equals_torch_on_every_test_image(digits_build, trained):
+    report = verify(digits_build, vectors=trained.vectors)
     assert report.passed, report.lines()
-    if level == "network":
-        assert report.frames == 540
+    assert report.frames == 540
+    assert report.as_planned
+
+
+def test_every_component_equals_its_compute_on_real_data(digits_build, trained):
+    report = verify(digits_build, vectors=trained.vectors, level="component", frames=1)
+    assert report.passed, report.lines()
+    assert len(report.findings) == 1 + len(digits_build.plan.network.stages)
 
 
 def test_a_flipped_weight_makes_verify_fail_and_name_the_layer(digits_build, tmp_path):
-    """The graph says another weight than the circuit was made from."""
-    from sqwire.compiler import codec
-    from sqwire.sim.verify import verify
-
+    """Somebody changed the graph behind the circuit's back, checksum and all."""
+    copy = tmp_path / "copy"
+    shutil.copytree(digits_build.path, copy, ignore=shutil.ignore_patterns("simulation"))
     graph = digits_build.graph
     node = graph["conv2"]
     weight = node.op.weight.copy()
     at = tuple(np.argwhere(weight)[0])
     weight[at] = -weight[at]
-    nodes = tuple(
-        replace(n, op=replace(n.op, weight=weight)) if n.name == "conv2" else n for n in graph.nodes
-    )
-    flipped = replace(graph, nodes=nodes)
-    assert codec.to_json(flipped) != codec.to_json(graph)
-    build = replace(digits_build)
-    build.__dict__["graph"] = flipped
-    report = verify(build, frames=20)
+    flipped = replace(node, op=replace(node.op, weight=weight))
+    nodes = tuple(flipped if n.name == "conv2" else n for n in graph.nodes)
+    (tmp_path / "graph.json").write_text(codec.to_json(replace(graph, nodes=nodes)))
+    Build.load(copy).add(tmp_path, ["graph.json"])
+    report = verify(Build.load(copy), frames=20)
     assert not report.passed
-    assert "conv2" in "\n".join(report.lines())
+    assert 'first: Layer "conv2", frame' in report.lines()[-1]

@@ -95,3 +95,9 @@ def test_shapes_that_disagree_are_refused():
         Dot(np.ones((2, 3), int), np.zeros(3, int), (U4,) * 3)
     with pytest.raises(TypeError, match="integers"):
         Dot(np.ones((2, 3)), np.zeros(2, int), (U4,) * 3)
+
+
+def test_accumulators_beyond_int64_are_refused():
+    spec = Dot(np.full((1, 3), 2**31), np.array([0]), (Range(0, 2**32),) * 3)
+    with pytest.raises(ValueError, match=r"below 2\*\*62"):
+        _ = spec.row_ranges

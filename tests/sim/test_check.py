@@ -152,6 +152,63 @@ def test_array_for_a_port_that_does_not_exist_is_refused():
         check_stream(Increment(), [X], [X, X])
 
 
+class TwoWays(wiring.Component):
+    """``o0 = i0 + i1`` and ``o1 = i0 - i1``, taken together; ``fault`` ties the outputs."""
+
+    OUT = Beat(Range(-16, 15), 3)
+
+    def __init__(self, fault=False):
+        self.fault = fault
+        ins = {name: In(BEAT.signature) for name in ("i0", "i1")}
+        super().__init__(ins | {name: Out(self.OUT.signature) for name in ("o0", "o1")})
+
+    def elaborate(self, platform):
+        m = Module()
+        both, taken = Signal(), Signal()
+        outs = (self.o0, self.o1)
+        sent = [Signal(name=f"sent_{k}") for k in range(2)]
+        done = [sent[k] | outs[k].ready for k in range(2)]
+        m.d.comb += [both.eq(self.i0.valid & self.i1.valid), taken.eq(both & done[0] & done[1])]
+        m.d.comb += [self.i0.ready.eq(taken), self.i1.ready.eq(taken)]
+        for k in range(2):
+            m.d.comb += outs[k].valid.eq(both & ~sent[k])
+            m.d.sync += sent[k].eq(both & done[k] & ~taken)
+        if self.fault:
+            m.d.comb += self.o1.valid.eq(both & ~sent[1] & self.o0.ready)
+        for lane in range(3):
+            a, b = self.i0.payload[lane], self.i1.payload[lane]
+            m.d.comb += [self.o0.payload[lane].eq(a + b), self.o1.payload[lane].eq(a - b)]
+        return m
+
+
+Y = X[::-1]
+
+
+def test_several_ports_are_driven_and_compared_each():
+    timing = check_stream(TwoWays(), [X, Y], [X + Y, X - Y])
+    assert timing.in_cycles == (tuple(range(40)),) * 2
+    assert timing.out_cycles == (tuple(range(40)),) * 2
+
+
+def test_wrong_integer_is_named_with_its_port():
+    wrong = X - Y
+    wrong[7, 1] += 1
+    message = f"stalls none, port o1, beat 7: lane 1 is {wrong[7, 1] - 1}, must be {wrong[7, 1]}"
+    with pytest.raises(AssertionError, match=message):
+        check_stream(TwoWays(), [X, Y], [X + Y, wrong])
+
+
+def test_valid_that_depends_on_the_ready_of_another_port_is_reported():
+    with pytest.raises(AssertionError, match="port o1, .* valid depends on a ready within"):
+        check_stream(TwoWays(fault=True), [X, Y], [X + Y, X - Y])
+
+
+def test_input_that_is_never_taken_is_reported():
+    message = "port i0 took 40 of 40 beats, port i1 took 40 of 41 beats"
+    with pytest.raises(AssertionError, match=message):
+        check_stream(TwoWays(), [X, np.vstack([Y, Y[:1]])], [X + Y, X - Y])
+
+
 class IncrementSpec:
     """A spec as check_operator takes it; ``needs`` is a claim to be tested."""
 

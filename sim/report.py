@@ -1,0 +1,84 @@
+"""What a verification found, for people and for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Finding", "Level", "Report"]
+
+Level = Literal["component", "network", "netlist"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked: what, whether it holds, and where it does not."""
+
+    what: str
+    passed: bool
+    detail: str = ""
+
+    def __str__(self) -> str:
+        state = "ok    " if self.passed else "FAILED"
+        return f"{state} {self.what}" + (f": {self.detail}" if self.detail else "")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Findings in the order of the data's way through the circuit, and cycles that were measured.
+
+    ``cycles_per_frame`` is the mean distance between frames at full rate (None for fewer than
+    two), ``latency_cycles`` the cycles from the first transfer in to the last one out, both
+    counted, of a single frame. All four are None where nothing was measured.
+    """
+
+    level: Level
+    frames: int
+    findings: tuple[Finding, ...]
+    cycles_per_frame: float | None = None
+    latency_cycles: int | None = None
+    planned_cycles_per_frame: int | None = None
+    planned_latency_cycles: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Does everything hold: every integer, every rule of the streams."""
+        return all(finding.passed for finding in self.findings)
+
+    @property
+    def as_planned(self) -> bool:
+        """Are the measured cycles those of the plan."""
+        rate = self.cycles_per_frame in (None, self.planned_cycles_per_frame)
+        return rate and self.latency_cycles == self.planned_latency_cycles
+
+    def lines(self) -> list[str]:
+        """One line a finding, then the cycles, then the result, with the first failure."""
+        lines = [str(finding) for finding in self.findings]
+        if self.latency_cycles is not None:
+            rate = "-" if self.cycles_per_frame is None else f"{self.cycles_per_frame:g}"
+            state = "cycles" if self.as_planned else "cycles, NOT as planned"
+            lines.append(
+                f"{state}: a frame {rate} (planned {self.planned_cycles_per_frame}), "
+                f"latency {self.latency_cycles} (planned {self.planned_latency_cycles})"
+            )
+        failed = [finding for finding in self.findings if not finding.passed]
+        checks = f"{self.level}: {len(self.findings)} checks on {self.frames} frames"
+        if failed:
+            first = failed[0].detail or failed[0].what
+            return [*lines, f"{checks}, {len(failed)} failed; first: {first}"]
+        return [*lines, f"{checks}, every integer agrees"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "level": self.level,
+            "passed": self.passed,
+            "frames": self.frames,
+            "cycles_per_frame": self.cycles_per_frame,
+            "latency_cycles": self.latency_cycles,
+            "planned_cycles_per_frame": self.planned_cycles_per_frame,
+            "planned_latency_cycles": self.planned_latency_cycles,
+            "findings": [
+                {"what": f.what, "passed": f.passed, "detail": f.detail} for f in self.findings
+            ],
+        }
