@@ -16,10 +16,11 @@ from . import place
 from .context import Call, Context
 from .convert import Conversion, convert
 from .functions import Unary
+from .handlers import HANDLERS
 from .load import TensorInfo, load
 from .values import Real, Refused
 
-__all__ = ["import_qonnx", "load"]
+__all__ = ["HANDLERS", "import_qonnx", "load"]
 
 
 def import_qonnx(source: Path | bytes) -> Graph:

@@ -133,7 +133,8 @@ def _outputs(result: Conversion, model: Model, node: NodeInfo) -> tuple[Value, .
         layout = _known(node)
         inputs = tuple(_value(result, model, name) for name in node.inputs)
         shape = next((v.shape for v in inputs if isinstance(v, Real)), None)
-        made = _call(result.context, node, inputs, layout)
+        with np.errstate(all="ignore"):  # floats here are bounds; what matters is exact
+            made = _call(result.context, node, inputs, layout)
         values = made if isinstance(made, tuple) else (made,)
         spare = Refused(reason=f"of {node.kind} it is not computed")
         return values + (spare,) * (len(node.outputs) - len(values))

@@ -89,6 +89,9 @@ def load(source: Path | bytes) -> Model:
             )
         for tensor in graph.initializer:
             _check(tensor)
+        infos = (*graph.initializer, *graph.input, *graph.output, *graph.value_info)
+        if not all(isinstance(info.name, str) for info in infos):
+            raise CompileError(f"Model {name}: names must be text; {_AGAIN}")
         initializers = {tensor.name: tensor for tensor in graph.initializer}
         outputs = [info.name for info in graph.output]
         nodes = _order([_node(k, node) for k, node in enumerate(graph.node)], outputs)
@@ -150,6 +153,9 @@ def _check(tensor: onnx.TensorProto) -> None:
 
 def _node(number: int, proto: onnx.NodeProto) -> NodeInfo:
     outputs = tuple(proto.output)
+    text = (proto.name, proto.op_type, proto.domain, *proto.input, *outputs)
+    if not all(isinstance(t, str) for t in text):  # protobuf gives bytes for what is no UTF-8
+        raise CompileError(f"Node {number}: names must be text; {_AGAIN}")
     name = proto.name or next(filter(None, outputs), f"{proto.op_type}_{number}")
     return NodeInfo(name, proto.op_type, proto.domain, tuple(proto.input), outputs, proto)
 

@@ -22,7 +22,7 @@ from sqwire.hw.steps import Steps
 from .. import ops
 from ..errors import CompileError
 from .context import Call
-from .functions import Affine, Function
+from .functions import Affine, Floats, Function
 from .rational import Number, Root, multiply
 from .rounding import Quantizer
 from .staircase import staircases
@@ -34,6 +34,7 @@ Int = NDArray[np.int64]
 
 _MAX_VALUES = 1 << 10
 _MAX_FACTOR = 1 << 16
+_MAX_SIDES = 1 << 22
 _ONE, _ZERO = (Fraction(1),), (Fraction(0),)
 
 
@@ -61,7 +62,7 @@ def quantize_sum(call: Call, real: Real, quantizer: Quantizer) -> Real:
     count = max(r.size for r in few.ranges)
     if count > _MAX_VALUES:
         raise _refusal(real, f"the smaller one has {count} codes, more than {_MAX_VALUES}")
-    bounds, levels = _boundaries(many, few, real.function, quantizer)
+    bounds, levels = _boundaries(real, many, few, quantizer)
     pairs = [_factors(real, many, few, bounds, c) for c in range(len(many.ranges))]
     uniform = _uniform(pairs, bounds, many, few)
     if uniform is not None:
@@ -96,37 +97,69 @@ def _operand(call: Call, real: Real, outer: Function) -> _Operand:
 
 
 def _boundaries(
-    many: _Operand, few: _Operand, outer: Function, quantizer: Quantizer
+    real: Real, many: _Operand, few: _Operand, quantizer: Quantizer
 ) -> tuple[list[Int], list[Int]]:
     """For each channel, where each code begins, and the codes.
 
     ``bounds[c][k, j]`` is the smallest ``a`` with a code of at least ``levels[c][k + 1]`` when
     ``b`` is the j-th value of its range; one above the range of ``a`` if there is none.
     """
-    channels = len(many.ranges)
-    size = [r.size for r in few.ranges]
-    tables: list[list[Steps]] = [[] for _ in range(channels)]
-    for j in range(max(size)):
-        parts = [_summands(few.function, few.ranges[c].lo + min(j, size[c] - 1), c)
-                 for c in range(channels)]  # fmt: skip
-        function = many.function
-        for k in range(max(map(len, parts))):
-            offset = tuple(p[k] if k < len(p) else Fraction(0) for p in parts)
-            function = function.then(Affine(_ONE, offset))
-        for step in outer.steps:
-            function = function.then(step)
-        for c, steps in enumerate(staircases(function, many.ranges, quantizer)):
-            if j < size[c]:
-                tables[c].append(steps)
-    bounds, levels = [], []
-    for c, own in enumerate(tables):
-        codes = np.unique(np.concatenate([steps.levels for steps in own]))
-        ends = [np.append(steps.thresholds, many.ranges[c].hi + 1) for steps in own]
-        starts = [np.insert(end, 0, many.ranges[c].lo) for end in ends]
-        at = [np.searchsorted(steps.levels, codes[1:], side="left") for steps in own]
-        bounds.append(np.stack([s[k] for s, k in zip(starts, at, strict=True)], axis=1))
-        levels.append(codes)
-    return bounds, levels
+    ranges = list(zip(many.ranges, few.ranges, many.sign.tolist(), few.sign.tolist(), strict=True))
+    parts = (many.function, few.function, real.function, quantizer)
+    differ = max(part.parameters for part in parts) > 1
+    keys = [(c if differ else 0, *own) for c, own in enumerate(ranges)]
+    found: dict[tuple[object, ...], tuple[Int, Int]] = {}
+    for c, key in enumerate(keys):
+        if key not in found:
+            found[key] = _channel(real, many, few, quantizer, c)
+            if found[key][0].size * len(set(keys)) > _MAX_SIDES:
+                raise _refusal(real, "there are too many pairs of codes")
+    return [found[key][0] for key in keys], [found[key][1] for key in keys]
+
+
+def _channel(
+    real: Real, many: _Operand, few: _Operand, quantizer: Quantizer, channel: int
+) -> tuple[Int, Int]:
+    """:func:`_boundaries` of one channel; the values of ``b`` take the place of channels."""
+    own, other = many.ranges[channel], few.ranges[channel]
+    count = other.size
+    parts = [_summands(few.function, code, channel) for code in range(other.lo, other.hi + 1)]
+    same = np.full(count, channel)
+    function = many.function.take(same)
+    for k in range(max(map(len, parts))):
+        offset = tuple(p[k] if k < len(p) else Fraction(0) for p in parts)
+        function = function.then(Affine(_ONE, offset))
+    for step in real.function.take(same).steps:
+        function = function.then(step)
+    tables = staircases(function, [own] * count, _Alike(quantizer, channel))
+    codes = np.unique(np.concatenate([steps.levels for steps in tables]))
+    if codes.size * count > _MAX_SIDES:
+        raise _refusal(real, "there are too many pairs of codes")
+    bounds = np.empty((codes.size - 1, count), dtype=np.int64)
+    for j, steps in enumerate(tables):
+        starts = np.concatenate([[own.lo], steps.thresholds, [own.hi + 1]])
+        bounds[:, j] = starts[np.searchsorted(steps.levels, codes[1:], side="left")]
+    return bounds, codes
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """A quantizer whose every channel is one channel of another."""
+
+    quantizer: Quantizer
+    channel: int
+
+    parameters = 1
+
+    @property
+    def value(self) -> Affine:
+        return self.quantizer.value
+
+    def decide(self, lo: Floats, hi: Floats, channel: Int) -> tuple[Int, NDArray[np.bool_]]:
+        return self.quantizer.decide(lo, hi, np.full_like(channel, self.channel))
+
+    def code(self, x: Fraction, channel: int) -> int:
+        return self.quantizer.code(x, self.channel)
 
 
 def _summands(function: Function, code: int, channel: int) -> list[Number]:

@@ -194,6 +194,8 @@ def _rounding(
 
 def _shown(scale: Any, zero: Any) -> tuple[tuple[int, ...], Affine]:
     """The origin that codes are counted from and what they then mean: ``(code - zero) * scale``."""
+    if max(map(abs, zero)) > 1 << 32:
+        raise CompileError(f"zero point must be a code, not {float(max(zero, key=abs)):g}")
     origin = tuple(int(z) if z.denominator == 1 else 0 for z in zero)
     count = max(len(scale), len(zero))
     scale, zero, start = (v * count if len(v) == 1 else v for v in (scale, zero, origin))
