@@ -41,8 +41,6 @@ class Conversion:
     context: Context
     values: dict[str, Value] = field(default_factory=dict)
     """The tensors that somebody still needs: at the end, the network's outputs."""
-    taps: dict[str, tuple[str, Real]] = field(default_factory=dict)
-    """For each node of the graph, a tensor of the file that is a function of its codes."""
     errors: list[CompileError] = field(default_factory=list)
 
 
@@ -62,8 +60,6 @@ def convert(model: Model) -> Conversion:
         outputs = _outputs(result, model, step)
         for name, value in zip(step.outputs, outputs, strict=False):
             result.values[name] = value
-            if isinstance(value, Real) and value.node not in result.context.sources:
-                result.taps.setdefault(value.node, (name, value))
         uses.subtract(step.inputs)
         for name in {*step.inputs, *step.outputs}:
             if uses[name] <= 0:
