@@ -124,11 +124,11 @@ def _is_channels_last(model: Model, name: str) -> bool:
 
 def _outputs(result: Conversion, model: Model, node: NodeInfo) -> tuple[Value, ...]:
     """What a node puts out, or a stand-in where it is refused."""
-    shape: tuple[int, ...] | None = None
+    known = (result.values.get(name) for name in node.inputs)
+    shape = next((value.shape for value in known if isinstance(value, Real)), None)
     try:
         layout = _known(node)
         inputs = tuple(_value(result, model, name) for name in node.inputs)
-        shape = next((v.shape for v in inputs if isinstance(v, Real)), None)
         with np.errstate(all="ignore"):  # floats here are bounds; what matters is exact
             made = _call(result.context, node, inputs, layout)
         values = made if isinstance(made, tuple) else (made,)

@@ -105,7 +105,7 @@ def inspect(
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
     else:
-        Console().print(inspection_table(found))
+        Console(width=max(130, Console().width)).print(inspection_table(found))
         for reason in found.reasons:
             print(f"refused: {reason}")
     if found.reasons:

@@ -49,16 +49,16 @@ def inspection_table(found: Inspection) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("layer", "operator", "engine"):
         table.add_column(name, no_wrap=True)
-    for name in ("out", "from", "to", "bits", "weights", "zeros", "weight bits", "MACs"):
-        table.add_column(name, justify="right")
+    for name in ("out", "range", "bits", "weights", "zeros", "bits", "MACs"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in found.rows:
         cells = ("",) * 4
         if row.weights:
             share = f"{row.zeros / row.weights:.1%}"
             cells = (str(row.weights), share, str(row.weight_bits), str(row.macs))
         shape = "x".join(map(str, row.shape))
-        numbers = map(str, (row.lo, row.hi, row.bits))
-        table.add_row(row.layer, row.operator, row.engine, shape, *numbers, *cells)
+        span = f"{row.lo} .. {row.hi}"
+        table.add_row(row.layer, row.operator, row.engine, shape, span, str(row.bits), *cells)
     total = sum(row.weights for row in found.rows)
     zeros = sum(row.zeros for row in found.rows)
     table.caption = (
