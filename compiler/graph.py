@@ -60,6 +60,11 @@ class Graph:
     def _by_name(self) -> Mapping[str, Node]:
         return {node.name: node for node in self.nodes}
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names by which nodes refer to the network's inputs."""
+        return (INPUT,)
+
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
         """The shape and the ranges that come out of each node, and of :data:`INPUT`."""

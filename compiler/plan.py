@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sqwire.hw.beat import Beat
 from sqwire.hw.buffer import Buffer
@@ -21,10 +22,15 @@ from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.queue import Queue
 
 from . import ops
-from .balance import Balance
+from .flow import Flow
 from .graph import INPUT, Graph
 
 __all__ = ["Join", "Layer", "Plan", "plan"]
+
+Int = NDArray[np.int64]
+
+# Queues are looked at over so many cycles more than two frames take.
+_HORIZON_CYCLES = 4096
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,19 @@ class Layer:
     nonzeros: int
     adders: int
     beats_in: int
+    beats_out: int
     latency_cycles: int
 
 
 @dataclass(frozen=True)
 class Join:
-    """A node where two branches of a fork meet, and the queue on its input ``input``.
+    """A node where branches of a fork meet, and the queue on its input ``input``.
 
-    ``tokens`` is the depth below which the network deadlocks, ``depth`` what also keeps its rate;
-    see :class:`sqwire.compiler.balance.Lead`.
+    With ``tokens`` places the network cannot deadlock: before another branch gives an output
+    it swallows at most so many beats more than this branch may have passed on. Where this branch
+    is nothing but a copy from the fork, one place less does deadlock; a longer one
+    can hold some of the beats itself. With ``depth`` places the network also keeps its rate: the
+    other branches take cycles too.
     """
 
     node: str
@@ -119,41 +129,77 @@ def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -
     ``depths`` overrides the depth of the queue on an input of a node, as ``{(node, input): depth}``
     (for tests: the plan's own depths are right).
     """
-    return _Planner(graph, dict(depths or {})).run()
+    chains = {node.name: chain for node, chain in graph.lowered()}
+    specs = [spec for chain in chains.values() for _, spec in chain]
+    interval = max(max(spec.beats_in, spec.beats_out) for spec in specs)
+    frames = 2 + _HORIZON_CYCLES // interval
+    fixed = {_queue(node, number): depth for (node, number), depth in (depths or {}).items()}
+    queues = fixed
+    ahead: dict[str, tuple[int, str]] | None = None
+    while True:
+        # A queue takes a cycle or two itself, for which others may have to wait.
+        built = _Builder(graph, chains, queues)
+        flow = Flow(built.inputs, built.stages, frames)
+        stages = flow.by_name
+        if ahead is None:
+            ahead = {w.name: max((flow.tokens(w.source, other) for other in w.others),
+                                 default=(0, "")) for w in built.waits}  # fmt: skip
+        wanted = {
+            w.name: max(
+                queues.get(w.name, 0), ahead[w.name][0], flow.depth(w.source, stages[w.stage])
+            )
+            for w in built.waits
+        }
+        wanted = {name: depth for name, depth in (wanted | fixed).items() if depth}
+        if wanted == {name: depth for name, depth in queues.items() if depth}:
+            break
+        queues = wanted | fixed
+    tensor = graph.input.tensor
+    network = Network(Beat(tensor.range, tensor.channels), tensor.positions, tuple(built.stages))
+    joins = tuple(
+        Join(w.node, w.input, built.forks.get(fork, ""), tokens, queues.get(w.name, 0))
+        for w in built.waits
+        for tokens, fork in [ahead[w.name]]
+        if w.others and (tokens or queues.get(w.name))
+    )
+    latency_cycles = int(network.output_cycles()[-1]) + 1
+    return Plan(network, tuple(built.layers), joins, interval, latency_cycles)
 
 
-class _Planner:
-    def __init__(self, graph: Graph, depths: dict[tuple[str, int], int]):
-        self.graph, self.depths = graph, depths
-        self.chains = {node.name: chain for node, chain in graph.lowered()}
+def _queue(node: str, number: int) -> str:
+    return f"{node}.queue{number}"
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """A place where beats may have to wait, in a queue called ``name``, for ``stage``."""
+
+    name: str
+    node: str
+    input: int
+    source: Source
+    stage: str
+    others: tuple[Source, ...] = ()
+    """What else ``stage`` waits for."""
+
+
+class _Builder:
+    """The stages of a graph, with queues as deep as ``queues`` says."""
+
+    def __init__(self, graph: Graph, chains: Mapping[str, ops.Chain], queues: Mapping[str, int]):
+        self.graph, self.chains, self.queues = graph, chains, queues
         self.stages: list[Stage] = []
-        self.joins: list[Join] = []
         self.layers: list[Layer] = []
-        self.beats: dict[Source, tuple[Beat, int]] = {}
-        uses = Counter(name for node in graph.nodes for name in node.inputs)
+        self.waits: list[_Wait] = []
+        self.forks: dict[str, str] = {}
+        self.uses = Counter(name for node in graph.nodes for name in node.inputs)
         self.copies: dict[str, list[Source]] = {}
-        self.uses = uses
-        self.balance = Balance(graph, self.chains)
-        self.latency: dict[str, int] = {}
-
-    def run(self) -> Plan:
-        tensor = self.graph.input.tensor
-        beat = Beat(tensor.range, tensor.channels)
-        self.beats[Source(None)] = (beat, tensor.positions)
+        tensor = graph.input.tensor
+        self.inputs = {Source(None): tensor.positions}
+        self.beats = {Source(None): (Beat(tensor.range, tensor.channels), tensor.positions)}
         self._offer(INPUT, Source(None))
-        for node in self.graph.nodes:
-            sources = [self.copies[name].pop(0) for name in node.inputs]
-            if len(sources) > 1:
-                sources = list(self._balanced(node.name, node.inputs, sources))
-            self._layer(node.name, node.op, tuple(sources))
-        network = Network(beat, tensor.positions, tuple(self.stages))
-        return Plan(
-            network,
-            tuple(self.layers),
-            tuple(self.joins),
-            max(max(s.spec.beats_in, s.spec.beats_out) for s in self.stages),
-            int(network.output_cycles()[-1]) + 1,
-        )
+        for node in graph.nodes:
+            self._layer(node.name, node.op, [self.copies[name].pop(0) for name in node.inputs])
 
     def _stage(self, name: str, spec: Any, *sources: Source) -> Source:
         self.stages.append(Stage(name, spec, sources))
@@ -161,13 +207,22 @@ class _Planner:
             self.beats[Source(name, port)] = (beat, spec.beats_out)
         return Source(name)
 
-    def _layer(self, name: str, op: ops.Op, sources: tuple[Source, ...]) -> None:
+    def _layer(self, name: str, op: ops.Op, sources: list[Source]) -> None:
         """The stages of one node; a staircase ends with a buffer, which ends the path of ready."""
         first = len(self.stages)
-        out = sources[0]
         for suffix, spec in self.chains[name]:
-            out = self._stage(f"{name}.{suffix}", spec, *sources)
-            sources = (out,)
+            stage = f"{name}.{suffix}"
+            if len(sources) > 1:
+                for k, source in enumerate(sources):
+                    others = tuple(sources[:k] + sources[k + 1 :])
+                    self.waits.append(_Wait(_queue(name, k), name, k, source, stage, others))
+                sources = [self._wait(_queue(name, k), s) for k, s in enumerate(sources)]
+            elif spec.beats_out > spec.beats_in:
+                # While it gives more beats than it takes, what comes before it stands still.
+                self.waits.append(_Wait(f"{stage}.queue", name, 0, sources[0], stage))
+                sources = [self._wait(f"{stage}.queue", sources[0])]
+            sources = [self._stage(stage, spec, *sources)]
+        (out,) = sources
         if isinstance(op, ops.Staircase):
             out = self._stage(f"{name}.buffer", Buffer(*self.beats[out]), out)
         own = self.stages[first:]
@@ -181,11 +236,18 @@ class _Planner:
                 nonzeros=int(np.count_nonzero(weight)),
                 adders=sum(len(s.spec.graph.ops) for s in own if hasattr(s.spec, "graph")),
                 beats_in=own[0].spec.beats_in,
+                beats_out=own[-1].spec.beats_out,
                 latency_cycles=sum(stage.spec.latency_cycles for stage in own),
             )
         )
-        self.latency[name] = self.layers[-1].latency_cycles
         self._offer(name, out)
+
+    def _wait(self, name: str, source: Source) -> Source:
+        depth = self.queues.get(name, 0)
+        if not depth:
+            return source
+        beat, beats = self.beats[source]
+        return self._stage(name, Queue(beat, depth, beats), source)
 
     def _offer(self, name: str, source: Source) -> None:
         """Make as many copies of a stream as there are nodes that use it."""
@@ -195,19 +257,5 @@ class _Planner:
             return
         beat, beats = self.beats[source]
         fork = self._stage(f"{name or 'input'}.fork", Fork(beat, ways, beats), source)
+        self.forks[f"{name or 'input'}.fork"] = name or self.graph.input.name
         self.copies[name] = [Source(fork.stage, way) for way in range(ways)]
-
-    def _balanced(
-        self, node: str, inputs: tuple[str, ...], sources: list[Source]
-    ) -> Iterator[Source]:
-        """The inputs of a join, with a queue on each that is ahead of the slowest."""
-        leads = self.balance.leads(inputs, self.latency)
-        for k, (source, lead) in enumerate(zip(sources, leads, strict=True)):
-            depth = self.depths.get((node, k), lead.depth)
-            if lead.tokens or depth:
-                fork = self.balance.fork(inputs) or self.graph.input.name
-                self.joins.append(Join(node, k, fork, lead.tokens, depth))
-            if depth:
-                beat, beats = self.beats[source]
-                source = self._stage(f"{node}.queue{k}", Queue(beat, depth, beats), source)
-            yield source

@@ -13,7 +13,21 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from . import axis
 from .beat import Beat
 
-__all__ = ["Network", "Source", "Stage"]
+__all__ = ["Network", "Source", "Stage", "departures"]
+
+
+def departures(spec, arrivals: np.ndarray) -> np.ndarray:
+    """The cycles in which the outputs of an operator leave, where nothing holds them up.
+
+    ``arrivals`` are the cycles in which its input beats come, of one or more frames.
+    """
+    frames = arrivals.reshape(-1, spec.beats_in)
+    ready = frames[:, spec.needs() - 1] + spec.latency_cycles
+    if hasattr(spec, "drain_cycles"):
+        ready = ready + spec.drain_cycles()
+    # One beat a cycle: none leaves before the one in front of it.
+    index = np.arange(ready.size)
+    return np.maximum.accumulate(ready.reshape(-1) - index) + index
 
 
 @dataclass(frozen=True)
@@ -138,12 +152,7 @@ class Network:
         for stage in self.stages:
             spec = stage.spec
             arrivals = np.maximum.reduce([cycles[s] for s in stage.sources])
-            ready = arrivals[spec.needs() - 1] + spec.latency_cycles
-            if hasattr(spec, "drain_cycles"):
-                ready = ready + spec.drain_cycles()
-            # One beat a cycle: none leaves before the one in front of it.
-            index = np.arange(len(ready))
-            ready = np.maximum.accumulate(ready - index) + index
+            ready = departures(spec, arrivals)
             for port in range(len(spec.outputs)):
                 cycles[Source(stage.name, port)] = ready
         return cycles[self.last]

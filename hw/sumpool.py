@@ -5,16 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .delay import delay
 from .ranges import Range
 
 __all__ = ["SumPool"]
-
-# From this many waiting sums on, a memory holds them instead of registers.
-_MEMORY_FROM = 4
 
 
 @dataclass(frozen=True)
@@ -139,8 +136,9 @@ class _Component(wiring.Component):
         # The newest sum is also the output: it stands still while the output waits.
         newest = Signal(output.layout, reset_less=True)
         oldest = Signal(output.layout)
+        waiting = delay(m, begins, newest.as_value(), spec.out_width - 1, name="waiting")
         m.d.comb += [
-            oldest.as_value().eq(self._delay(m, begins, newest.as_value(), spec.out_width - 1)),
+            oldest.as_value().eq(waiting),
             self.o.payload.eq(newest),
         ]
         for channel in range(spec.channels):
@@ -171,31 +169,6 @@ class _Component(wiring.Component):
                 m.d.sync += window.eq(Mux(end, 0, window + 1))
         inside = window < size // kernel if size % kernel else Const(1)
         return _Position(first=first, last=last, inside=inside, end=end)
-
-    @staticmethod
-    def _delay(m, step, value, length):
-        """``value`` as it was ``length`` steps ago."""
-        if length < _MEMORY_FROM:
-            for place in range(length):
-                held = Signal(len(value), name=f"waiting_{place}", reset_less=True)
-                with m.If(step):
-                    m.d.sync += held.eq(value)
-                value = held
-            return value
-        m.submodules.waiting = waiting = Memory(shape=len(value), depth=length, init=[])
-        write_port, read_port = waiting.write_port(), waiting.read_port()
-        # The reader is one word ahead of the writer, so they never meet on one address.
-        write, read = Signal(range(length)), Signal(range(length), init=1)
-        m.d.comb += [
-            write_port.addr.eq(write),
-            write_port.data.eq(value),
-            write_port.en.eq(step),
-            read_port.addr.eq(read),
-            read_port.en.eq(step),
-        ]
-        with m.If(step):
-            m.d.sync += [write.eq(read), read.eq(Mux(read == length - 1, 0, read + 1))]
-        return read_port.data
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .delay import delay
 from .ranges import Range
 
 __all__ = ["Window"]
-
-# A gap between two taps shorter than this is a shift register, a longer one a memory:
-# a LUT-RAM cell costs two LUT sites for four bits, flip-flops beside unused LUTs cost none.
-_MEMORY_FROM = 4
 
 
 @dataclass(frozen=True)
@@ -160,7 +156,11 @@ class Window:
         return np.minimum(self.steady_needs(), self.beats_in)
 
     def steady_needs(self) -> np.ndarray:
-        """:meth:`needs` while the next frame follows: its beats push the last outputs out."""
+        """Like :meth:`needs` where the next frame has begun: its beats push the last outputs out.
+
+        These are the shifts of the chain until each output is complete; without
+        a next frame the chain shifts by itself.
+        """
         rows = np.arange(self.out_height)[:, None] * self.stride[0] * self.width
         columns = np.arange(self.out_width)[None, :] * self.stride[1]
         return (rows + columns).reshape(-1) + self.lookahead + 1
@@ -326,45 +326,13 @@ class _Component(wiring.Component):
             inside.append(bit)
         return inside
 
-    def _chain(self, m, advance, delays):
-        """The input after each of ``delays`` shifts; delay 0 is the beat that came last."""
+    def _chain(self, m, advance, places):
+        """The input after each of ``places`` shifts; place 0 is the beat that came last."""
         slots = {}
         value, at = self.i.payload.as_value(), -1
         pointers = {}
-        for delay in sorted(delays):
-            gap = delay - at
-            if gap >= _MEMORY_FROM:
-                value = self._memory(m, advance, value, gap, pointers)
-            else:
-                for step in range(gap):
-                    held = Signal(len(value), name=f"slot_{at + 1 + step}", reset_less=True)
-                    with m.If(advance):
-                        m.d.sync += held.eq(value)
-                    value = held
-            slots[delay], at = value, delay
+        for place in sorted(places):
+            gap = place - at
+            value = delay(m, advance, value, gap, name=f"slot_{place}", pointers=pointers)
+            slots[place], at = value, place
         return slots
-
-    @staticmethod
-    def _memory(m, advance, value, length, pointers):
-        """``value`` as it was ``length`` shifts ago."""
-        if length not in pointers:
-            write, read = Signal(range(length)), Signal(range(length), init=1)
-            with m.If(advance):
-                m.d.sync += [
-                    write.eq(read),
-                    read.eq(Mux(read == length - 1, 0, read + 1)),
-                ]
-            pointers[length] = write, read
-        write, read = pointers[length]
-        line = Memory(shape=len(value), depth=length, init=[])
-        m.submodules += line
-        write_port, read_port = line.write_port(), line.read_port()
-        # The reader is one word ahead of the writer, so they never meet on one address.
-        m.d.comb += [
-            write_port.addr.eq(write),
-            write_port.data.eq(value),
-            write_port.en.eq(advance),
-            read_port.addr.eq(read),
-            read_port.en.eq(advance),
-        ]
-        return read_port.data

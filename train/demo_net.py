@@ -51,7 +51,7 @@ def demo_net(method: SQuantizer, channels: tuple[int, int]) -> Network:
     unknown = [name for name in method.sigma_of if name not in known]
     if unknown:
         raise ValueError(
-            f'SQuantizer: sigma_of must name layers with weights ({", ".join(known)}), '
+            f"SQuantizer: sigma_of must name layers with weights ({', '.join(known)}), "
             f'not "{unknown[0]}"'
         )
     return network

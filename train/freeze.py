@@ -80,9 +80,7 @@ class _Freezer:
             case Add():
                 self.add(name, frozen.AddCodes(), *sources)
                 channels = len(self.nodes[name].bounds.low)
-                node = self.quantize(
-                    name, layer.act, np.full(channels, scale), np.zeros(channels)
-                )
+                node = self.quantize(name, layer.act, np.full(channels, scale), np.zeros(channels))
                 scale = float(layer.act.scale)
             case MaxPool2d():
                 node = self.add(name, frozen.MaxPool(layer.kernel), *sources)

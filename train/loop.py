@@ -121,8 +121,7 @@ def fit(
     x, label = torch.tensor(data.x), torch.tensor(data.label)
     if schedule.batch > len(x):
         raise ValueError(
-            f"Schedule: batch must be at most the number of images ({len(x)}), "
-            f"not {schedule.batch}"
+            f"Schedule: batch must be at most the number of images ({len(x)}), not {schedule.batch}"
         )
     optimizer = torch.optim.SGD(
         network.parameters(),

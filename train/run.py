@@ -56,9 +56,7 @@ class Run:
         return self.path / "vectors.npz"
 
 
-def run(
-    recipe: Recipe | Path | str, out: Path | str, *, progress: Progress | None = None
-) -> Run:
+def run(recipe: Recipe | Path | str, out: Path | str, *, progress: Progress | None = None) -> Run:
     """Train what ``recipe`` (or the TOML file of one) says, and write the folder ``out``.
 
     The folder appears when all is done; an older run in its place is replaced. Until then the
@@ -196,5 +194,3 @@ def _work_folder(out: Path, recipe: Recipe) -> Path:
         new.write_text(text)
         new.replace(note)
     return work
-
-

@@ -18,9 +18,10 @@ from .convert import Conversion, convert
 from .functions import Unary
 from .handlers import HANDLERS
 from .load import TensorInfo, load
+from .report import Inspection, rows
 from .values import Real, Refused
 
-__all__ = ["HANDLERS", "import_qonnx", "load"]
+__all__ = ["HANDLERS", "Inspection", "import_qonnx", "inspect", "load"]
 
 
 def import_qonnx(source: Path | bytes) -> Graph:
@@ -34,17 +35,40 @@ def import_qonnx(source: Path | bytes) -> Graph:
     CompileError
         If the file is not a sound ONNX model, or a node in it cannot be mapped; names the node.
     """
-    model = load(source)
-    result = convert(model)
-    if not result.errors:
-        try:
-            return _finish(result, model.outputs)
-        except CompileError as error:
-            result.errors.append(error)
+    graph, result = _attempt(source)
+    if graph is not None:
+        return graph
     first, more = result.errors[0], len(result.errors) - 1
     if more:
         raise CompileError(f"{first} (and {more} more: sqwire inspect lists them)") from first
     raise first
+
+
+def inspect(source: Path | bytes) -> Inspection:
+    """The network as the compiler sees it, and every reason why it would be refused.
+
+    Where a node is refused, the ones behind it are still looked at, as far as its shape is known.
+
+    Raises
+    ------
+    CompileError
+        If the file is not a sound ONNX model.
+    """
+    graph, result = _attempt(source)
+    nodes = tuple(result.context.nodes) if graph is None else graph.nodes
+    return Inspection(rows(result.context, nodes), tuple(map(str, result.errors)))
+
+
+def _attempt(source: Path | bytes) -> tuple[Graph | None, Conversion]:
+    """The graph, or None and the errors."""
+    model = load(source)
+    result = convert(model)
+    if not result.errors:
+        try:
+            return _finish(result, model.outputs), result
+        except CompileError as error:
+            result.errors.append(error)
+    return None, result
 
 
 def _finish(result: Conversion, outputs: tuple[TensorInfo, ...]) -> Graph:

@@ -64,6 +64,8 @@ class Context:
     sources: dict[str, Source] = field(default_factory=dict)
     """The network's inputs, by what :class:`Real` calls their real values."""
     names: set[str] = field(default_factory=set)
+    weights: dict[str, int] = field(default_factory=dict)
+    """How many weights of the file each ``Linear`` holds."""
     placed: dict[tuple[str, int], tuple[Real, Real]] = field(default_factory=dict)
     """What :mod:`sqwire.compiler.frontend.place` has made of a tensor, so that it does so once."""
 

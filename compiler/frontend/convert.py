@@ -41,8 +41,6 @@ class Conversion:
     context: Context
     values: dict[str, Value] = field(default_factory=dict)
     """The tensors that somebody still needs: at the end, the network's outputs."""
-    taps: dict[str, tuple[str, Real]] = field(default_factory=dict)
-    """For each node of the graph, a tensor of the file that is a function of its codes."""
     errors: list[CompileError] = field(default_factory=list)
 
 
@@ -62,8 +60,6 @@ def convert(model: Model) -> Conversion:
         outputs = _outputs(result, model, step)
         for name, value in zip(step.outputs, outputs, strict=False):
             result.values[name] = value
-            if isinstance(value, Real) and value.node not in result.context.sources:
-                result.taps.setdefault(value.node, (name, value))
         uses.subtract(step.inputs)
         for name in {*step.inputs, *step.outputs}:
             if uses[name] <= 0:
@@ -128,11 +124,11 @@ def _is_channels_last(model: Model, name: str) -> bool:
 
 def _outputs(result: Conversion, model: Model, node: NodeInfo) -> tuple[Value, ...]:
     """What a node puts out, or a stand-in where it is refused."""
-    shape: tuple[int, ...] | None = None
+    known = (result.values.get(name) for name in node.inputs)
+    shape = next((value.shape for value in known if isinstance(value, Real)), None)
     try:
         layout = _known(node)
         inputs = tuple(_value(result, model, name) for name in node.inputs)
-        shape = next((v.shape for v in inputs if isinstance(v, Real)), None)
         with np.errstate(all="ignore"):  # floats here are bounds; what matters is exact
             made = _call(result.context, node, inputs, layout)
         values = made if isinstance(made, tuple) else (made,)

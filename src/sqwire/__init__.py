@@ -5,6 +5,6 @@ when it is imported, and torch with it.
 """
 
 from ._version import __version__
-from .verbs import compile, simulate, synth, verify
+from .verbs import compile, inspect, simulate, synth, verify
 
-__all__ = ["__version__", "compile", "simulate", "synth", "verify"]
+__all__ = ["__version__", "compile", "inspect", "simulate", "synth", "verify"]

@@ -91,6 +91,28 @@ def compile(
 
 
 @app.command()
+def inspect(
+    model: Annotated[Path, typer.Argument(help="QONNX model.")],
+    as_json: Json = False,
+) -> None:
+    """Show a QONNX network as the compiler sees it, and every reason why it would be refused.
+
+    Exit status 0 only if it would be compiled.
+    """
+    from .tables import inspection_table
+
+    found = verbs.inspect(model)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        Console(width=max(130, Console().width)).print(inspection_table(found))
+        for reason in found.reasons:
+            print(f"refused: {reason}")
+    if found.reasons:
+        raise typer.Exit(1)
+
+
+@app.command()
 def simulate(
     build: BuildFolder,
     x: Annotated[Path, typer.Argument(help="Input frames, .npy, as the ONNX graph takes them.")],

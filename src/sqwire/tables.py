@@ -10,8 +10,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from .boards.report import SynthResult
     from .compiler.build import Build
+    from .compiler.frontend import Inspection
 
-__all__ = ["plan_table", "synth_table"]
+__all__ = ["inspection_table", "plan_table", "synth_table"]
 
 
 def plan_table(build: Build) -> Table:
@@ -39,6 +40,30 @@ def plan_table(build: Build) -> Table:
     table.caption = (
         f"a frame every {planned.cycles_per_frame} cycles, latency {planned.latency_cycles}"
         + "".join(f"; queue of {j.depth} before {j.node}" for j in planned.joins)
+    )
+    return table
+
+
+def inspection_table(found: Inspection) -> Table:
+    """A network as the compiler sees it: a row a layer."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("layer", "operator", "engine"):
+        table.add_column(name, no_wrap=True)
+    for name in ("out", "range", "bits", "weights", "zeros", "bits", "MACs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in found.rows:
+        cells = ("",) * 4
+        if row.weights:
+            share = f"{row.zeros / row.weights:.1%}"
+            cells = (str(row.weights), share, str(row.weight_bits), str(row.macs))
+        shape = "x".join(map(str, row.shape))
+        span = f"{row.lo} .. {row.hi}"
+        table.add_row(row.layer, row.operator, row.engine, shape, span, str(row.bits), *cells)
+    total = sum(row.weights for row in found.rows)
+    zeros = sum(row.zeros for row in found.rows)
+    table.caption = (
+        f"{total} weights, {zeros / max(1, total):.1%} zero; "
+        f"{sum(row.macs for row in found.rows)} multiplications a frame"
     )
     return table
 

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
     from .boards.report import SynthResult
     from .compiler.build import Build
+    from .compiler.frontend import Inspection
     from .sim.network import Result
     from .sim.verify import Report
     from .train import Recipe, Run
 
-__all__ = ["compile", "load_array", "open_build", "simulate", "synth", "train", "verify"]
+__all__ = [
+    "compile", "inspect", "load_array", "open_build", "simulate", "synth", "train", "verify",
+]  # fmt: skip
 
 Progress = Callable[[str], None]
 Level = Literal["component", "network", "netlist"]
@@ -68,6 +71,19 @@ def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Bui
 
         model = to_qonnx(model).SerializeToString(deterministic=True)
     return compile_model(model, out, progress=progress)
+
+
+def inspect(model: Path | str | bytes) -> Inspection:
+    """A QONNX network as the compiler sees it, and every reason why it would be refused.
+
+    Raises
+    ------
+    CompileError
+        If ``model`` is not a sound ONNX model at all.
+    """
+    from .compiler import frontend
+
+    return frontend.inspect(Path(model) if isinstance(model, str) else model)
 
 
 def simulate(

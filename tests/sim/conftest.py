@@ -51,9 +51,7 @@ class Increment:
 class IncrementComponent(wiring.Component):
     def __init__(self, spec):
         self.spec = spec
-        super().__init__(
-            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
-        )
+        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
 
     def elaborate(self, platform):
         m = Module()
@@ -98,9 +96,7 @@ class PairSum:
 class PairSumComponent(wiring.Component):
     def __init__(self, spec):
         self.spec = spec
-        super().__init__(
-            {"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)}
-        )
+        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
 
     def elaborate(self, platform):
         m = Module()

@@ -15,7 +15,7 @@ from sqwire.sim.toolchain import SimulationError
 ADDER = "module adder(input clk, input [3:0] a, output reg [3:0] y);\n{}\nendmodule\n"
 TRUNCATES = ADDER.format("always @(posedge clk) y <= {a, a};")
 
-TESTS = '''
+TESTS = """
 import json, os, pathlib
 import cocotb
 from cocotb.triggers import Timer
@@ -24,15 +24,15 @@ from cocotb.triggers import Timer
 async def writes(dut):
     seen = {"variables": sorted(os.environ), "module": dut._name}
     pathlib.Path(os.environ["SQWIRE_JOB"], "seen.json").write_text(json.dumps(seen))
-'''
-FAILS = '''
+"""
+FAILS = """
 import cocotb
 
 @cocotb.test()
 async def fails(dut):
     raise ArithmeticError("two and two")
-'''
-HANGS = '''
+"""
+HANGS = """
 import itertools, os, pathlib, time
 import cocotb
 
@@ -41,14 +41,12 @@ async def hangs(dut):
     for beat in itertools.count():
         pathlib.Path(os.environ["SQWIRE_JOB"], "heart").write_text(str(beat))
         time.sleep(0.05)
-'''
+"""
 
 
 def build_adder(folder, library):
     source, allowed = folder / "adder.v", ["WIDTHTRUNC"]
-    return runner.build(
-        [source], "adder", folder / "build", allow_warnings=allowed, cache=library
-    )
+    return runner.build([source], "adder", folder / "build", allow_warnings=allowed, cache=library)
 
 
 @pytest.fixture(scope="module")

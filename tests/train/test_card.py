@@ -74,9 +74,7 @@ def test_card_counts_the_constants_that_the_file_holds(random_net):
     frozen = train.freeze(random_net)
     model = train.to_qonnx(frozen)
     held = sum(
-        int(np.prod(c.dims))
-        for c in model.graph.initializer
-        if c.name.endswith(("_gain", "_bias"))
+        int(np.prod(c.dims)) for c in model.graph.initializer if c.name.endswith(("_gain", "_bias"))
     )
     assert held == sum(x.constants for x in train.card(frozen).layers)
 

@@ -31,6 +31,7 @@ def unary(*kinds: str) -> Callable[[Call], Value]:
     """A handler for an operator that is a chain of elementary functions without parameters."""
 
     def handler(call: Call) -> Value:
+        """Part of the function."""
         return _then(call, *map(Unary, kinds))
 
     return handler
@@ -67,7 +68,11 @@ def binary(call: Call) -> tuple[Real, tuple[Any, ...], int]:
 
 
 def add(call: Call) -> Value:
-    """A constant: part of the function. Two activations: an Add, their scales exactly aligned."""
+    """With a constant part of the function; of two activations an Add.
+
+    Scales in a ratio of small integers become factors. Others wait for the quantizer, which finds
+    small factors that give every pair of codes its exact result, or refuses with both scales.
+    """
     if sums.both_computed(call):
         return sums.add(call, call.real(0), call.real(1))
     real, constant, _ = binary(call)
@@ -94,7 +99,10 @@ def sub(call: Call) -> Value:
 
 
 def mul(call: Call) -> Value:
-    """Part of the function; two activations only where both come from the same codes (x * f(x))."""
+    """With a constant part of the function.
+
+    Two activations only where both come from the same codes, as in x * sigmoid(x).
+    """
     if sums.both_computed(call):
         left, right = call.real(0), call.real(1)
         if not sums.same_codes(left, right):
@@ -108,7 +116,10 @@ def mul(call: Call) -> Value:
 
 
 def div(call: Call) -> Value:
-    """Part of the function; the divisor must be constant."""
+    """Part of the function.
+
+    The divisor must be constant.
+    """
     real, constant, where = binary(call)
     if where == 0:
         raise CompileError("the divisor must be a constant, not an activation")
@@ -121,7 +132,10 @@ def neg(call: Call) -> Value:
 
 
 def power(call: Call) -> Value:
-    """Part of the function; the exponent must be 1, 2, 3, 4 or 1/2."""
+    """Part of the function.
+
+    The exponent must be 1, 2, 3, 4 or 0.5.
+    """
     real, exponent = call.real(), call.scalar(1)
     if exponent == Fraction(1, 2):
         return real.then(Unary("Sqrt"))
@@ -134,7 +148,10 @@ def power(call: Call) -> Value:
 
 
 def batch_normalization(call: Call) -> Value:
-    """Part of the function, the square root of the variance included."""
+    """Part of the function, with the exact square root of the variance.
+
+    Refused: training_mode.
+    """
     real = call.real()
     if call.integer("training_mode", 0) or call.outputs > 1:
         raise CompileError("training_mode must be 0; export the network for inference")
@@ -165,7 +182,10 @@ def leaky_relu(call: Call) -> Value:
 
 
 def prelu(call: Call) -> Value:
-    """Part of the function; one slope, or one a channel."""
+    """Part of the function.
+
+    One slope, or one a channel.
+    """
     real = call.real()
     return real.then(Unary("Leaky", (call.per_channel(real, 1),)))
 
@@ -187,13 +207,19 @@ def clip(call: Call) -> Value:
 
 
 def maximum(call: Call) -> Value:
-    """Part of the function; the other inputs must be constants."""
+    """Part of the function.
+
+    The other input must be a constant.
+    """
     real, constant, _ = binary(call)
     return real.then(Unary("AtLeast", (constant,)))
 
 
 def minimum(call: Call) -> Value:
-    """Part of the function; the other inputs must be constants."""
+    """Part of the function.
+
+    The other input must be a constant.
+    """
     real, constant, _ = binary(call)
     return real.then(Unary("AtMost", (constant,)))
 
@@ -217,7 +243,10 @@ def swish(call: Call) -> Value:
 
 
 def gelu(call: Call) -> Value:
-    """Part of the function; exact, not the tanh approximation."""
+    """Part of the function.
+
+    Refused: the tanh approximation.
+    """
     call.text("approximate", "none", "none")
     half = root(Fraction(1), Fraction(1, 2))
     gate = (_scaled(half), Unary("Erf"), _scaled(Fraction(1, 2), Fraction(1, 2)))

@@ -36,7 +36,10 @@ _CODES = {
 
 
 def cast(call: Call) -> Value:
-    """Nothing; to an integer it cuts off the fraction."""
+    """Nothing; to an integer it cuts off the fraction.
+
+    Refused: types other than FLOAT, DOUBLE, INT32 and INT64.
+    """
     real, to = call.real(tail=True), call.integer("to")
     if to in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         return real
@@ -46,7 +49,10 @@ def cast(call: Call) -> Value:
 
 
 def quantize_linear(call: Call) -> Value:
-    """A staircase; saturates to the type of its zero point."""
+    """A Staircase; for the network's input the host does it; a constant becomes integers.
+
+    Saturates to the type of its zero point, or output_dtype; axis. Refused: block_size.
+    """
     _no_blocks(call)
     name = _CODES.get(call.integer("output_dtype", 0), "uint8")
     zero = _number(call, 2)
@@ -78,7 +84,10 @@ def _to_integers(call: Call, parameters: list[Array], name: str) -> Value:
 
 
 def dequantize_linear(call: Call) -> Value:
-    """Nothing: the codes get their scale back; a constant becomes integer weights."""
+    """Nothing: codes get their scale back; a constant becomes integer weights.
+
+    Scale and zero point for the tensor or along axis. Refused: block_size.
+    """
     _no_blocks(call)
     zero, scale = _number(call, 2), positive(call, 1)
     if isinstance(call.value(0), np.ndarray):
@@ -119,7 +128,7 @@ def matmul_integer(call: Call) -> Value:
 
 
 def qlinear_conv(call: Call) -> Value:
-    """A Linear and a staircase."""
+    """A Linear and a Staircase, which is named after the node and ".quant"."""
     rank = call.constant(3).ndim
     real = _real(call.real(), positive(call, 1), _number(call, 2))
     weight = _weight(
@@ -132,7 +141,7 @@ def qlinear_conv(call: Call) -> Value:
 
 
 def qlinear_matmul(call: Call) -> Value:
-    """A Linear and a staircase."""
+    """A Linear and a Staircase, which is named after the node and ".quant"."""
     real = _real(call.real(), positive(call, 1), _number(call, 2))
     weight = _weight(call.constant(3), positive(call, 4), _number(call, 5))
     return _quantized(call, linear.matmul(replace(call, inputs=(real, weight))), 6)

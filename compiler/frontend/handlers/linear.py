@@ -88,12 +88,13 @@ def spatial(call: Call, sizes: Sequence[int], kernel: tuple[int, ...] | None = N
 
 
 def conv(call: Call) -> Value:
-    """A Linear: 1-D and 2-D, groups, depthwise, stride, dilation, any padding, auto_pad.
+    """A Linear; the bias is part of the function behind it.
 
-    Weights must be quantized; their scales may differ by output channel.
+    One axis or two; group, also depthwise with a multiplier; strides, dilations, pads, auto_pad.
+    Weights must be quantized constants; scales may differ by output channel, and by whatever else
+    as long as all that one output sums up is in a ratio of small integers.
     """
-    weight = as_weight(call.value(1))
-    real = place.raster(call, call.real())
+    weight, real = as_weight(call.value(1)), call.real()
     rank = len(real.shape) - 2
     if weight.codes.ndim != rank + 2 or rank not in (1, 2):
         raise CompileError(
@@ -107,7 +108,7 @@ def conv(call: Call) -> Value:
             f"the weight {weight.shape}, not {groups}"
         )
     sizes = spatial(call, real.shape[2:], tuple(weight.shape[2:]))
-    return _bias(call, convolve(call, real, weight, groups, sizes))
+    return _bias(call, convolve(call, place.raster(call, real), weight, groups, sizes))
 
 
 def convolve(call: Call, real: Real, weight: Weight, groups: int, sizes: Spatial) -> Real:
@@ -123,7 +124,9 @@ def convolve(call: Call, real: Real, weight: Weight, groups: int, sizes: Spatial
         v.reshape(*v.shape[:2], *(1, *v.shape[2:])[-2:]).transpose(0, 2, 3, 1)
         for v in (codes, scale)
     ]
-    return _linear(call, real, lifted[0], lifted[1], sizes.two())
+    result = _linear(call, real, lifted[0], lifted[1], sizes.two())
+    call.context.weights[result.node] = weight.codes.size
+    return result
 
 
 def _linear(call: Call, real: Real, codes: Array, scale: Array, window: dict[str, Any]) -> Real:
@@ -175,7 +178,10 @@ def _bias(call: Call, real: Real, gain: Fraction = Fraction(1)) -> Real:
 
 
 def conv_transpose(call: Call) -> Value:
-    """Dilate, then a Linear with the kernel turned round."""
+    """A Dilate where it strides, then a Linear with the kernel turned round.
+
+    As Conv, and output_padding, output_shape. A Pad crops where pads reach beyond the kernel.
+    """
     weight = as_weight(call.value(1))
     real = place.raster(call, call.real())
     rank, groups = len(real.shape) - 2, call.integer("group", 1)
@@ -259,7 +265,10 @@ def _cropped(call: Call, real: Real, edges: tuple[int, ...], rank: int) -> Real:
 
 
 def matmul(call: Call) -> Value:
-    """A Linear on the last axis; behind a Flatten its weights take the order of the lanes."""
+    """A Linear on the last axis; behind a Flatten its weights take the order of the lanes.
+
+    The other factor must be a quantized constant of two axes, on either side.
+    """
     if isinstance(call.value(0), np.ndarray | Weight):
         weight, real = as_weight(call.value(0)), call.real(1)
         if weight.codes.ndim != 2 or len(real.shape) < 3:
@@ -280,7 +289,10 @@ def matmul(call: Call) -> Value:
 
 
 def gemm(call: Call) -> Value:
-    """A Linear: alpha, beta and transB as given; transA must be 0."""
+    """A Linear, as MatMul.
+
+    alpha, beta, transB. Refused: transA.
+    """
     weight = as_weight(call.value(1))
     if call.integer("transA", 0) or weight.codes.ndim != 2 or len(call.real().shape) != 2:
         raise CompileError("transA must be 0, and input and weight must have 2 axes")
@@ -294,10 +306,10 @@ def gemm(call: Call) -> Value:
 
 def _features(call: Call, real: Real, codes: Array, scale: Array) -> Real:
     """``codes * scale`` (out, features) on the last axis of ``real``."""
-    real = call.context.settle(real)
     features = real.shape[-1]
     if codes.shape[1] != features:
         raise CompileError(f"the weight must be for {features} features, not {codes.shape[1]}")
+    real = call.context.settle(real)
     rows = math.prod(real.shape[:-1])
     if rows == 1:
         real = place.flat(call, real)
@@ -311,10 +323,12 @@ def _features(call: Call, real: Real, codes: Array, scale: Array) -> Real:
             "flatten or transpose before"
         )
     bounded((len(codes), channels), _MAX_WEIGHTS)
+    count = codes.size
     if not np.array_equal(lanes, np.arange(channels)):
         codes, scale = _scatter(codes, lanes, channels), _spread(scale, codes, lanes, channels)
     codes, scale = (v[:, None, None, :] for v in (codes, scale))
     result = _linear(call, real, codes, scale, {})
+    call.context.weights[result.node] = count
     layout = Layout((*real.shape[:-1], len(codes)), result.layout.size, "last", call.name)
     if rows == 1 and len(real.shape) == 2:
         layout = Layout((1, len(codes)), result.layout.size, "first", call.name)

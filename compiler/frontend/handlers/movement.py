@@ -93,7 +93,7 @@ def flatten(call: Call) -> Value:
 
 
 def reshape(call: Call) -> Value:
-    """As Flatten where it flattens; channels that become positions as DepthToSpace."""
+    """As Flatten where it flattens; with a Transpose, DepthToSpace where it is one."""
     whole = _shape_of(call)
     wanted = list(call.integers(1) if call.has(1) else call.ints("shape"))
     if not call.integer("allowzero", 0):
@@ -128,7 +128,10 @@ def unsqueeze(call: Call) -> Value:
 
 
 def transpose(call: Call) -> Value:
-    """Nothing where channels go from first to last or back; positions must stay in order."""
+    """Nothing where channels go from first to last or back, or where another undoes it.
+
+    Positions must stay in raster order.
+    """
     rank = len(_shape_of(call))
     perm = call.ints("perm", tuple(reversed(range(rank))))
     if sorted(perm) != list(range(rank)):
@@ -137,7 +140,7 @@ def transpose(call: Call) -> Value:
 
 
 def slice_(call: Call) -> Value:
-    """Some channels (wires) or a part of the frame (Pad with negative edges)."""
+    """Some channels (Select: wires) or a part of the frame (Pad with negative edges, Linear)."""
     whole = _shape_of(call)
     if call.has(1):
         starts, ends = call.integers(1), call.integers(2)
@@ -162,7 +165,7 @@ def _filled(array: Array) -> Array:
 
 
 def split(call: Call) -> tuple[Value, ...]:
-    """Some channels each (wires)."""
+    """Some channels each (Select: wires)."""
     whole = _shape_of(call)
     (axis,) = _axes((call.integer("axis", 0),), len(whole))
     if call.has(1):
@@ -182,7 +185,10 @@ MAX_OUTPUTS = 1 << 12
 
 
 def gather(call: Call) -> Value:
-    """Some channels (wires); the indices must be constant."""
+    """Some channels (Select: wires).
+
+    The indices must be constant.
+    """
     whole = _shape_of(call)
     (axis,) = _axes((call.integer("axis", 0),), len(whole))
     index = call.constant(1)
@@ -194,7 +200,7 @@ def gather(call: Call) -> Value:
 
 
 def expand(call: Call) -> Value:
-    """Constants only."""
+    """A constant; of an activation only where it repeats positions (Resize)."""
     target = np.broadcast_shapes(_shape_of(call), call.integers(1))
     if math.prod(target) > MAX_ELEMENTS:
         raise CompileError(f"shape must have at most {MAX_ELEMENTS} elements, not {target}")
@@ -202,7 +208,7 @@ def expand(call: Call) -> Value:
 
 
 def tile(call: Call) -> Value:
-    """Constants only."""
+    """A constant; of an activation only where it repeats positions (Resize)."""
     repeats, whole = call.integers(1), _shape_of(call)
     if len(repeats) != len(whole) or math.prod(repeats) * math.prod(whole) > MAX_ELEMENTS:
         raise CompileError(f"repeats must be one an axis, and not so many: {repeats}")
@@ -241,7 +247,10 @@ def _blocks(call: Call) -> tuple[tuple[int, ...], int]:
 
 
 def concat(call: Call) -> Value:
-    """Channels side by side, each with its own scale."""
+    """A Concat of channels, each with its own scale.
+
+    Wires where all parts come from the same codes. Refused: an axis of positions.
+    """
     parts: list[Any] = [call.value(k) for k in range(len(call.inputs))]
     if all(isinstance(part, np.ndarray) for part in parts):
         (axis,) = _axes((call.integer("axis"),), parts[0].ndim)
@@ -288,7 +297,10 @@ def _concat(call: Call, reals: list[Real], last: bool) -> Real:
 
 
 def pad(call: Call) -> Value:
-    """Positions around the frame that hold the code of the padding value."""
+    """A Pad with the code of the padding value; negative pads crop.
+
+    The value must be one that codes stand for. Refused: modes other than constant.
+    """
     whole = _shape_of(call)
     pads = call.integers(1) if call.has(1) else call.ints("pads")
     if call.has(3):

@@ -28,9 +28,10 @@ __all__ = [
 
 
 def max_pool(call: Call) -> Value:
-    """MaxPool: any kernel, stride, dilation, padding, ceil_mode.
+    """A MaxPool, also of accumulators before they are quantized.
 
-    Works on codes before they are quantized, too, where the function up to there rises.
+    One axis or two; strides, dilations, pads, auto_pad, ceil_mode. Where a larger code means a
+    smaller value, a Linear turns signs before.
     """
     real = place.raster(call, call.real())
     if call.outputs > 1 and call.integer("storage_order", 0):
@@ -42,7 +43,7 @@ def max_pool(call: Call) -> Value:
 
 
 def global_max_pool(call: Call) -> Value:
-    """MaxPool over the whole frame."""
+    """A MaxPool over the whole frame."""
     real = place.raster(call, call.real())
     return _max_pool(call, real, _whole(real))
 
@@ -107,9 +108,10 @@ def _whole(real: Real) -> Spatial:
 
 
 def average_pool(call: Call) -> Value:
-    """SumPool where kernels do not overlap, else a Linear; the division is part of the scale.
+    """A SumPool where kernels do not overlap, else a Linear; the division is part of the scale.
 
-    Refused where padding makes the divisor differ by position: count_include_pad 0, ceil_mode.
+    Refused where the divisor would differ by position: padding with count_include_pad 0, and
+    ceil_mode where it makes a difference.
     """
     real = place.raster(call, call.real())
     sizes = spatial(call, real.shape[2:])
@@ -124,7 +126,7 @@ def average_pool(call: Call) -> Value:
 
 
 def global_average_pool(call: Call) -> Value:
-    """SumPool over the whole frame; the division is part of the scale."""
+    """A SumPool over the whole frame; the division is part of the scale."""
     real = place.raster(call, call.real())
     sizes = _whole(real)
     return _sum_pool(call, real, sizes, Fraction(1, math.prod(sizes.kernel)))
@@ -146,7 +148,7 @@ def _sum_pool(call: Call, real: Real, sizes: Spatial, factor: Fraction) -> Real:
 
 
 def quant_avg_pool(call: Call) -> Value:
-    """SumPool and a shift, as QONNX's QuantAvgPool2d defines it."""
+    """A SumPool (or a Linear) and a Staircase that shifts, named after the node and ".shift"."""
     last = call.text("data_layout", "NCHW", "NCHW", "NHWC") == "NHWC"
     kernel, stride = call.integer("kernel"), call.integer("stride")
     before, after = call.integer("ibits"), call.integer("obits")
@@ -189,19 +191,28 @@ def _kept(call: Call, real: Real, last: bool) -> Value:
 
 
 def reduce_mean(call: Call) -> Value:
-    """As GlobalAveragePool, over the axes of the positions."""
+    """As GlobalAveragePool.
+
+    The axes must be all of the positions.
+    """
     real, last = _reduced(call)
     sizes = _whole(real)
     return _kept(call, _sum_pool(call, real, sizes, Fraction(1, math.prod(sizes.kernel))), last)
 
 
 def reduce_sum(call: Call) -> Value:
-    """SumPool over the axes of the positions."""
+    """A SumPool.
+
+    The axes must be all of the positions.
+    """
     real, last = _reduced(call)
     return _kept(call, _sum_pool(call, real, _whole(real), Fraction(1)), last)
 
 
 def reduce_max(call: Call) -> Value:
-    """MaxPool over the axes of the positions."""
+    """A MaxPool.
+
+    The axes must be all of the positions.
+    """
     real, last = _reduced(call)
     return _kept(call, _max_pool(call, real, _whole(real)), last)

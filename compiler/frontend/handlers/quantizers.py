@@ -29,10 +29,12 @@ _NEVER = 1e300
 
 
 def int_quant(call: Call) -> Value:
-    """A staircase; a constant becomes integer weights.
+    """A Staircase; for the network's input the host does it; a constant becomes integer weights.
 
-    Every rounding mode, narrow and signed, scale, zero point and bit width for the tensor or a
-    channel. Refused: scales that are not positive, bit widths beyond 32.
+    Every rounding mode; signed and narrow; scale, zero point and bit width for the tensor or a
+    channel, as constants of any shape that broadcasts. One signed bit is a sign. Costs nothing
+    where the tensor is quantized alike already. Refused: scales that are not positive, widths
+    beyond 32 bits, an input of the network that is quantized in two ways.
     """
     narrow, signed = bool(call.integer("narrow")), bool(call.integer("signed"))
     mode = call.text("rounding_mode", "ROUND").upper()
@@ -46,12 +48,18 @@ def int_quant(call: Call) -> Value:
 
 
 def bipolar_quant(call: Call) -> Value:
-    """A staircase of one step: 1 where the value is at least 0, else -1, carried as one bit."""
+    """A Staircase of one step: 1 where the value is at least 0, else -1, carried as one bit.
+
+    Where zeros are padded around it or inserted between, a table makes codes -1 and 1 of it.
+    """
     return apply(call, [positive(call, 1)], lambda scale: _sign(scale, (Fraction(0),)))
 
 
 def trunc(call: Call) -> Value:
-    """A staircase: rounds to the input's scale, then to the output's, as version 1 or 2 does."""
+    """A Staircase: rounds to the input's scale, then to the output's.
+
+    Version 1 (five inputs) and version 2 (six inputs: output scale, signed, narrow).
+    """
     mode = call.text("rounding_mode", "FLOOR").upper()
     if mode not in MODES:
         raise CompileError(f"rounding_mode must be one of {', '.join(MODES)}, not {mode}")
@@ -81,7 +89,10 @@ def trunc(call: Call) -> Value:
 
 
 def multi_threshold(call: Call) -> Value:
-    """A staircase with the thresholds given; NCHW and NHWC."""
+    """A Staircase with the thresholds given.
+
+    One row of thresholds, or one a channel; out_scale, out_bias; data_layout NCHW, NHWC, NC, NWC.
+    """
     real, thresholds = call.real(), call.constant(1).astype(np.float64)
     if thresholds.ndim != 2 or np.isnan(thresholds).any():
         raise CompileError(f"thresholds must be (channels, steps), not {thresholds.shape}")

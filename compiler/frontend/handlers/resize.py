@@ -41,7 +41,11 @@ _NEAREST: dict[str, Any] = {
 
 
 def resize(call: Call) -> Value:
-    """Resize by whole factors, a Linear that skips where it shrinks; nearest only."""
+    """A Resize by whole factors; a Linear that skips positions where it shrinks.
+
+    Every coordinate_transformation_mode and nearest_mode that repeats each position equally often;
+    scales or sizes. Refused: modes other than nearest, axes.
+    """
     mode = call.text("mode", "nearest")
     if mode != "nearest":
         raise CompileError(f"mode must be nearest, not {mode}; upsample in the network's weights")

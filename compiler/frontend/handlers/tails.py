@@ -26,7 +26,10 @@ def softmax(tail: str) -> Callable[[Call], Value]:
     """The handler of a softmax over channels."""
 
     def handler(call: Call) -> Value:
-        """Nothing: the host computes it from the accumulators delivered."""
+        """Nothing: the host computes it from the accumulators delivered.
+
+        Over channels; nothing but an ArgMax may follow.
+        """
         real = call.real()
         rank = len(real.shape)
         axis = call.integer("axis", -1) % rank
@@ -43,7 +46,10 @@ def _channel_axis(real: Real) -> int:
 
 
 def arg_max(call: Call) -> Value:
-    """ArgMax over channels, in hardware where all channels have one scale, else by the host."""
+    """An ArgMax where all channels have one scale and offset, else the host does it.
+
+    Over channels; keepdims, select_last_index. A Softmax or Sigmoid before it is left out.
+    """
     real = call.real(tail=True)
     axis, keep = call.integer("axis", 0), bool(call.integer("keepdims", 1))
     last = bool(call.integer("select_last_index", 0))
@@ -51,7 +57,10 @@ def arg_max(call: Call) -> Value:
 
 
 def top_k(call: Call) -> tuple[Value, Value]:
-    """As ArgMax: k must be 1 and only the indices may be used."""
+    """As ArgMax.
+
+    k must be 1, and only the indices may be used.
+    """
     if call.integers(1) != (1,) or not call.integer("largest", 1):
         raise CompileError("k must be 1 and the largest be asked for; the host can sort the rest")
     real = call.real(tail=True)

@@ -1,0 +1,193 @@
+"""When beats come in a network of stages and how many of them must be able to wait, and where.
+
+Every schedule is static, so this is a matter of counting and nothing is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqwire.hw.fork import Fork
+from sqwire.hw.network import Source, Stage, departures
+
+__all__ = ["Flow"]
+
+Int = NDArray[np.int64]
+
+_NEVER = 1 << 60
+
+
+class Flow:
+    """The streams of a network that takes ``frames`` frames as fast as they can be given to it.
+
+    ``inputs`` says how many beats a frame each of the network's inputs has. ``early`` is for each
+    stream the cycle in which each beat comes, where nothing holds it up; ``late`` the one in which
+    it may come and the network's outputs are still as early as they can be.
+    """
+
+    def __init__(self, inputs: Mapping[Source, int], stages: Sequence[Stage], frames: int):
+        self.inputs, self.stages, self.frames = inputs, stages, frames
+        self.by_name = {stage.name: stage for stage in stages}
+        self.early = {source: np.arange(frames * beats) for source, beats in inputs.items()}
+        # Stages on some way, and stages (or inputs) on every way, from an input to a stage.
+        self._above: dict[str, set[str]] = {}
+        self._always: dict[str, set[Source | str]] = {}
+        for stage in stages:
+            arrivals = np.maximum.reduce([self.early[source] for source in stage.sources])
+            leave = departures(stage.spec, arrivals)
+            self.early.update(dict.fromkeys(_ports(stage), leave))
+            before = [source.stage for source in stage.sources if source.stage is not None]
+            self._above[stage.name] = set[str]().union(*(self._above[n] for n in before))
+            self._above[stage.name].add(stage.name)
+            always = [self.always(source) for source in stage.sources]
+            self._always[stage.name] = set.intersection(*always) | {stage.name}
+        self.late = self._latest()
+        self._finally = self._on_every_way_out()
+
+    def above(self, source: Source) -> set[str]:
+        """Stages on some way from an input to ``source``."""
+        return set() if source.stage is None else self._above[source.stage]
+
+    def always(self, source: Source) -> set[Source | str]:
+        """Stages, or an input, on every way from an input to ``source``."""
+        return {source} if source.stage is None else self._always[source.stage]
+
+    def _latest(self) -> dict[Source, Int]:
+        late: dict[Source, Int] = {}
+        for stage in reversed(self.stages):
+            spec = stage.spec
+            wanted = np.minimum.reduce(
+                [late.get(source, self.early[source]) for source in _ports(stage)]
+            )
+            ready = _apart(wanted).reshape(self.frames, -1) - spec.latency_cycles
+            if hasattr(spec, "drain_cycles"):
+                ready = ready - spec.drain_cycles()
+            incoming = np.full((spec.beats_in, self.frames), _NEVER)
+            np.minimum.at(incoming, spec.needs() - 1, ready.T)
+            incoming = _apart(incoming.T.reshape(-1))
+            late.update(dict.fromkeys(stage.sources, incoming))
+        return late
+
+    def _on_every_way_out(self) -> dict[str, set[str]]:
+        """For each stage those that everything it gives must pass."""
+        after: dict[str, list[str]] = {stage.name: [] for stage in self.stages}
+        result: dict[str, set[str]] = {}
+        for stage in reversed(self.stages):
+            for source in stage.sources:
+                if source.stage is not None:
+                    after[source.stage].append(stage.name)
+            ways = [result[name] for name in after[stage.name]]
+            whole = len(ways) == len(stage.spec.outputs)
+            result[stage.name] = (set.intersection(*ways) if whole else set()) | {stage.name}
+        return result
+
+    def tokens(self, one: Source, other: Source) -> tuple[int, str]:
+        """By how many beats the stream ``one`` may be ahead of ``other`` where they join.
+
+        Before the other gives a beat, it may swallow so many more than this one may have
+        passed on; and the name of the fork where that is so. A queue on ``one`` must hold them, or
+        the fork waits for the one branch and the other branch for the fork.
+        """
+        most, where = 0, ""
+        always = self.always(one) & self.always(other)
+        nearer = [a for a in always if isinstance(a, str)]
+        for fork in self.above(one) & self.above(other):
+            # What parts above a stage that both pass has met again.
+            if not _is_fork(self.by_name[fork]) or any(
+                a != fork and fork in self._above[a] for a in nearer
+            ):
+                continue
+            beats = self.by_name[fork].spec.beats
+            swallowed = self.needs(fork, other, following=True) - 1
+            passed = self.needs(fork, one, following=False)
+            frames, rest = np.divmod(swallowed, beats)
+            count = frames * len(passed) + np.searchsorted(passed, rest, side="right")
+            ahead = int((count - np.arange(len(count))).max())
+            if (ahead, fork) > (most, where):
+                most, where = ahead, fork
+        return most, where
+
+    def needs(self, fork: str, source: Source, *, following: bool) -> Int:
+        """Beats of ``fork`` that ``source`` waits for to give each beat of a frame.
+
+        With ``following`` the next frame comes at once, and pushes out what it can.
+        """
+        beats = self.by_name[fork].spec.beats
+        needs = {fork: np.arange(1, beats + 1)}
+        wanted = self.above(source)
+        for stage in self.stages:
+            incoming = [needs[s.stage] for s in stage.sources if s.stage in needs]
+            if stage.name not in wanted or not incoming:
+                continue
+            needed = np.maximum.reduce(incoming)
+            frames, rest = np.divmod(_needs(stage.spec, following) - 1, len(needed))
+            needs[stage.name] = needed[rest] + frames * beats
+        assert source.stage is not None
+        return needs[source.stage]
+
+    def depth(self, source: Source, stage: Stage) -> int:
+        """How many beats of ``source`` must be able to wait for ``stage`` so that nothing is late.
+
+        ``source`` goes to ``stage``, at once or through a queue. While the queue is full, what
+        comes before it stands still, and with it the gaps between its beats and everything that
+        lives of the same fork. That does no harm as long as no beat comes later than ``late``
+        allows; for a stream without gaps and forks, however long its beats have to wait.
+        """
+        spec = stage.spec
+        given = self.early[Source(stage.name)].reshape(self.frames, -1)
+        first = np.searchsorted(spec.needs(), np.arange(1, spec.beats_in + 1))
+        # A beat that no output needs goes as soon as the one before it.
+        first = np.minimum(first, spec.beats_out - 1)
+        taken = given[:, first].reshape(-1) - spec.latency_cycles
+        came = self.early[source]
+        spare = _from_now_on(self.late[source] - came)
+        for fork in self._apart_from(source):
+            (before,) = self.by_name[fork].sources
+            others = _from_now_on(self.late[before] - self.early[before])
+            needs = self.needs(fork, source, following=False)
+            beats = self.by_name[fork].spec.beats
+            next_beat = (np.arange(self.frames)[:, None] * beats + needs).reshape(-1)
+            spare = np.minimum(spare, np.append(others, _NEVER)[next_beat])
+        # Beat k waits for a place until beat k - depth is taken: no later than it may.
+        last = np.searchsorted(taken, came + spare, side="right") - 1
+        depth = int((np.arange(len(came)) - last).max())
+        # A full queue takes nothing while a beat leaves: one place more keeps it moving.
+        return depth + 1 if depth > 0 else 0
+
+    def _apart_from(self, source: Source) -> list[str]:
+        """The forks above ``source`` of which some way has not met the way to ``source`` again."""
+        always = self.always(source)
+        return [
+            name
+            for name in self.above(source)
+            if _is_fork(self.by_name[name]) and not (self._finally[name] - {name}) & always
+        ]
+
+
+def _is_fork(stage: Stage) -> bool:
+    return isinstance(stage.spec, Fork)
+
+
+def _ports(stage: Stage) -> list[Source]:
+    return [Source(stage.name, port) for port in range(len(stage.spec.outputs))]
+
+
+def _needs(spec: Any, following: bool) -> Int:
+    if following and hasattr(spec, "steady_needs"):
+        return spec.steady_needs()
+    return spec.needs()
+
+
+def _apart(wanted: Int) -> Int:
+    """The latest cycles no later than ``wanted``, each at least one before the next."""
+    index = np.arange(len(wanted))
+    return np.minimum.accumulate((wanted - index)[::-1])[::-1] + index
+
+
+def _from_now_on(spare: Int) -> Int:
+    """The least of each and all that follow."""
+    return np.minimum.accumulate(spare[::-1])[::-1]
