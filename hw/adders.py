@@ -1,6 +1,8 @@
 """Constant matrix times vector as a graph of two-input adders, with common sums shared."""
 
 import heapq
+import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -10,8 +12,9 @@ from .ranges import Range
 
 __all__ = ["AdderGraph", "Op", "Output", "build", "signed_digits"]
 
-# Rows with more pairs of terms than this are summed without looking for common sums.
-_MAX_PAIRS = 1_500_000
+# Common sums are looked for among all terms where they have so few pairs, else in blocks of
+# columns with so few each: the time grows faster than the number of pairs.
+_MAX_PAIRS, _BLOCK_PAIRS = 600_000, 25_000
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,7 @@ def build(weight, ranges) -> AdderGraph:
         for column in np.flatnonzero(row):
             terms |= {(int(column), *digit) for digit in signed_digits(int(row[column]))}
         rows.append(terms)
-    if sum(len(terms) ** 2 // 2 for terms in rows) <= _MAX_PAIRS:
-        _share(builder, rows)
+    rows = _shared(builder, rows, weight.shape[1])
     outputs = tuple(builder.tree(terms) for terms in rows)
     return AdderGraph(tuple(builder.ranges), tuple(builder.depths), tuple(builder.ops), outputs)
 
@@ -156,6 +158,20 @@ def _pattern(left, right):
     if (right[1], right[0]) < (left[1], left[0]):
         left, right = right, left
     return left[0], right[0], right[1] - left[1], left[2] * right[2]
+
+
+def _shared(builder, rows, columns):
+    """The rows with common sums made values of ``builder``, looked for in blocks of columns."""
+    pairs = sum(len(terms) ** 2 // 2 for terms in rows)
+    blocks = 1 if pairs <= _MAX_PAIRS else math.isqrt(pairs // _BLOCK_PAIRS) + 1
+    edges = np.linspace(0, columns, blocks + 1).astype(int)
+    result = [set() for _ in rows]
+    for first, last in itertools.pairwise(edges.tolist()):
+        block = [{term for term in terms if first <= term[0] < last} for terms in rows]
+        _share(builder, block)
+        for terms, found in zip(result, block, strict=True):
+            terms |= found
+    return result
 
 
 def _share(builder, rows):
