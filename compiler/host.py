@@ -239,6 +239,11 @@ class Output:
             expected = TAILS[self.tail](real)
         return np.broadcast_to(np.isclose(expected, frames, rtol=1e-5, atol=1e-6), codes.shape)
 
+    def positions(self, tensor: Tensor) -> Int:
+        """Where the value of each code (height, width, channels) lies in a flat frame of them."""
+        flat = np.arange(int(np.prod(self.shape))).reshape(1, *self.shape)
+        return self._frames(flat, tensor)[0].astype(np.int64)
+
     def _codes(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
         """Real codes; where the scale is 0, every code stands for the offset: 0."""
         scale = np.array(self.scale)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from .vectors import Rounding
 
 __all__ = ["Finding", "Level", "Report"]
 
 Level = Literal["component", "network", "netlist"]
+
+# Lines of text that roundings take, at most.
+_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Report:
     level: Level
     frames: int
     findings: tuple[Finding, ...]
+    roundings: tuple[Rounding, ...] = ()
+    """Values of the vectors that differ because their float32 arithmetic rounded."""
     cycles_per_frame: float | None = None
     latency_cycles: int | None = None
     planned_cycles_per_frame: int | None = None
@@ -51,16 +58,26 @@ class Report:
         rate = self.cycles_per_frame in (None, self.planned_cycles_per_frame)
         return rate and self.latency_cycles == self.planned_latency_cycles
 
+    @property
+    def cycles(self) -> str:
+        """Measured and planned cycles in words."""
+        rate = "-" if self.cycles_per_frame is None else f"{self.cycles_per_frame:g}"
+        return (
+            f"a frame {rate} (planned {self.planned_cycles_per_frame}), "
+            f"latency {self.latency_cycles} (planned {self.planned_latency_cycles})"
+        )
+
     def lines(self) -> list[str]:
-        """One line a finding, then the cycles, then the result, with the first failure."""
+        """One line a finding, then the result, with the first failure."""
         lines = [str(finding) for finding in self.findings]
-        if self.latency_cycles is not None:
-            rate = "-" if self.cycles_per_frame is None else f"{self.cycles_per_frame:g}"
-            state = "cycles" if self.as_planned else "cycles, NOT as planned"
+        if self.roundings:
             lines.append(
-                f"{state}: a frame {rate} (planned {self.planned_cycles_per_frame}), "
-                f"latency {self.latency_cycles} (planned {self.planned_latency_cycles})"
+                f"{len(self.roundings)} values of the vectors differ where float32 arithmetic fell "
+                "on the other side of a rounding boundary; exact arithmetic confirms ours:"
             )
+            lines += [f"  {rounding}" for rounding in self.roundings[:_LISTED]]
+            if len(self.roundings) > _LISTED:
+                lines.append(f"  and {len(self.roundings) - _LISTED} more, see --json")
         failed = [finding for finding in self.findings if not finding.passed]
         checks = f"{self.level}: {len(self.findings)} checks on {self.frames} frames"
         if failed:
@@ -78,6 +95,7 @@ class Report:
             "latency_cycles": self.latency_cycles,
             "planned_cycles_per_frame": self.planned_cycles_per_frame,
             "planned_latency_cycles": self.planned_latency_cycles,
+            "float_roundings": [asdict(rounding) for rounding in self.roundings],
             "findings": [
                 {"what": f.what, "passed": f.passed, "detail": f.detail} for f in self.findings
             ],

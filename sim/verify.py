@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from .netlist import ecp5_bench
 from .network import Bench, bench_of
 from .play import Play, Recording, Result
 from .report import Finding, Level, Report
+from .vectors import Rounding, compare, load_vectors
 
 __all__ = ["Report", "stand_in_frames", "verify"]
 
@@ -46,7 +48,8 @@ def verify(
     ----------
     vectors
         A ``.npz`` with ``x`` and ``y`` as the ONNX graph takes and gives them; the graph is
-        compared with these first. Without it :func:`stand_in_frames` are the input.
+        compared with these first, see :func:`sqwire.sim.vectors.compare`. Without it
+        :func:`stand_in_frames` are the input.
     frames
         At most so many; all where None, but two at the level ``component``.
 
@@ -59,17 +62,21 @@ def verify(
     """
     graph = build.graph
     findings: list[Finding] = []
+    roundings: tuple[Rounding, ...] = ()
     if vectors is None:
         codes = stand_in_frames(graph)[:frames]
     else:
-        codes, y = _load(vectors, graph, frames)
+        reference = load_vectors(vectors, frames)
+        codes = graph.input.quantize(reference.x)
         progress(f"compare the graph with {len(codes)} vectors")
-        difference = first_difference(graph.nodes[-1].name, graph.run(codes), y)
-        findings.append(_finding("integer graph = vectors", difference))
+        compared = compare(graph, build.path / "model.onnx", reference, graph.run(codes), progress)
+        roundings = compared.roundings
+        findings.append(_finding(f"integer graph = vectors, {compared.values} values",
+                                 compared.difference or None))  # fmt: skip
     if level == "component":
         codes = codes[: frames or _COMPONENT_FRAMES]
         findings += _components(build, codes, progress)
-        return Report(level, len(codes), tuple(findings))
+        return Report(level, len(codes), tuple(findings), roundings)
 
     progress(f"build the simulation of the {level}")
     beats = int(build.input.frame)
@@ -97,15 +104,18 @@ def verify(
     subject = "Verilog" if level == "network" else "netlist"
     for result, how in ((free, "without stalls"), (stalled, "with stalls")):
         findings += _outputs(f"{subject} = graph, {how}", graph, result, want)
-    return Report(
+    report = Report(
         level,
         len(codes),
         tuple(findings),
+        roundings,
         cycles_per_frame=free.cycles_per_frame,
         latency_cycles=single.latency_cycles,
         planned_cycles_per_frame=build.plan.cycles_per_frame,
         planned_latency_cycles=build.plan.latency_cycles,
     )
+    cycles = Finding(f"cycles of the {subject} = plan", report.as_planned, report.cycles)
+    return replace(report, findings=(*findings, cycles))
 
 
 def stand_in_frames(graph: Graph, count: int = _STAND_INS) -> Int:
@@ -128,25 +138,6 @@ def stand_in_frames(graph: Graph, count: int = _STAND_INS) -> Int:
     for frame, pattern in zip(frames, extremes, strict=False):
         frame[:] = low + pattern * (high - low)
     return frames
-
-
-def _load(file: Path, graph: Graph, frames: int | None) -> tuple[Int, Int]:
-    """Input and output codes of reference vectors."""
-    try:
-        with np.load(file, allow_pickle=False) as loaded:
-            x, y = loaded["x"], loaded["y"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ValueError(
-            f"Vectors {file}: it must be a .npz with x and y, and is not ({error})"
-        ) from error
-    counts = [len(array) if array.ndim else 0 for array in (x, y)]
-    if counts[0] != counts[1] or not counts[0]:
-        raise ValueError(
-            f"Vectors {file}: x and y must be as many frames, one at least, "
-            f"not {counts[0]} and {counts[1]}"
-        )
-    last = graph.tensors[graph.nodes[-1].name]
-    return graph.input.quantize(x[:frames]), graph.output.codes(y[:frames], last)
 
 
 def _components(build: Build, codes: Int, progress: Callable[[str], None]) -> Iterator[Finding]:

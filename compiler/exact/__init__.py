@@ -25,9 +25,7 @@ from .scalars import SCALARS
 from .span import Span, Undecided
 from .tensors import TENSORS
 
-__all__ = [
-    "Arbiter", "Difference", "Evaluator", "Undecided", "Verdict", "reference_rounding",
-]  # fmt: skip
+__all__ = ["Arbiter", "Evaluator", "Undecided"]
 
 Value = Any
 """A fraction, or a :class:`Span` of them where the number is irrational."""
@@ -175,34 +173,6 @@ class _Reader:
         return Fraction(total, p[0] * q[0])
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A value of the reference that is not what the circuit's ``code`` stands for.
-
-    ``index`` is that in the ONNX output, without the batch axis; ``scale`` and ``offset``
-    are those of its channel.
-    """
-
-    index: tuple[int, ...]
-    code: int
-    scale: float
-    offset: float = 0.0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What exact arithmetic says about a :class:`Difference`.
-
-    ``ours`` is true where the circuit's code is the exact one: then the difference is the
-    rounding of the float reference.
-    """
-
-    difference: Difference
-    reference: float
-    exact: float
-    ours: bool
-
-
 class Arbiter:
     """Exact values of a model's tensors, frame by frame.
 
@@ -259,36 +229,3 @@ class Arbiter:
         flat = [sum(i * s for i, s in zip(index, strides, strict=True)) for index in indices]
         values = evaluator.at(name, flat)
         return [v.middle if isinstance(v, Span) else Fraction(v) for v in values]
-
-    def judge(
-        self,
-        frame: NDArray[Any] | Mapping[str, NDArray[Any]],
-        y: NDArray[Any],
-        differences: Sequence[Difference],
-        output: str | None = None,
-    ) -> list[Verdict]:
-        """Judge values of one frame on which the reference ``y`` and the circuit differ.
-
-        ``y`` is without the batch axis; ``output`` names the tensor, the network's first output
-        unless given.
-        """
-        name = output or self.model.outputs[0].name
-        values = self.explain(frame, name, [d.index for d in differences])
-        verdicts = []
-        for difference, value in zip(differences, values, strict=True):
-            ours = True  # where the scale is 0 every code says the same
-            if difference.scale:
-                code = (value - Fraction(difference.offset)) / Fraction(difference.scale)
-                ours = abs(code - difference.code) < Fraction(1, 4)
-            verdicts.append(Verdict(difference, float(y[difference.index]), float(value), ours))
-        return verdicts
-
-
-def reference_rounding(
-    source: Path | bytes | Model,
-    frame: NDArray[Any] | Mapping[str, NDArray[Any]],
-    y: NDArray[Any],
-    differences: Sequence[Difference],
-) -> list[Verdict]:
-    """:meth:`Arbiter.judge` for one frame; keep an :class:`Arbiter` for several."""
-    return Arbiter(source).judge(frame, y, differences)

@@ -55,7 +55,9 @@ def test_right_build_passes_in_every_layer_and_in_its_cycles(small_build):
     assert report.as_planned, report.lines()
     layers = [f.what.split('"')[1] for f in report.findings if f.what.startswith("layer")]
     assert layers == [node.name for node in small_build.graph.nodes]
-    assert not any(finding.detail for finding in report.findings)
+    *others, cycles = report.findings
+    assert not any(finding.detail for finding in others)
+    assert cycles.what == "cycles of the Verilog = plan"
     assert report.frames == 64
     assert report.lines()[-1].endswith("checks on 64 frames, every integer agrees")
     assert report.to_json()["passed"] is True
@@ -79,18 +81,49 @@ def test_layer_is_named_also_where_it_was_not_watched_at_first(flipped, monkeypa
 def test_vectors_that_agree_pass(small_build, vectors):
     report = verify(small_build, vectors=vectors(), frames=5)
     assert report.passed, report.lines()
-    assert report.findings[0] == Finding("integer graph = vectors", True)
+    assert report.findings[0] == Finding("integer graph = vectors, 25 values", True)
+    assert report.roundings == ()
     assert report.frames == 5
 
 
-def test_vectors_that_differ_are_told_from_a_wrong_circuit(small_build, vectors):
+def test_value_that_exact_arithmetic_denies_is_the_references_rounding(small_build, vectors):
     def change(arrays):
         arrays["y"][6, 2] += small_build.graph.output.scale[2]
 
     report = verify(small_build, vectors=vectors(change))
-    failed = [finding for finding in report.findings if not finding.passed]
-    assert [finding.what for finding in failed] == ["integer graph = vectors"]
-    assert failed[0].detail.startswith('Layer "fc", frame 6, row 0, column 0, channel 2: ')
+    assert report.passed, report.lines()
+    (rounding,) = report.roundings
+    assert (rounding.frame, rounding.index) == (6, (2,))
+    assert rounding.reference != rounding.exact
+    assert sum("exact arithmetic confirms ours" in line for line in report.lines()) == 1
+    (told,) = report.to_json()["float_roundings"]
+    assert told["reference"] == rounding.reference
+
+
+def test_graph_that_exact_arithmetic_denies_fails(small_build, flipped, vectors):
+    right = vectors()
+    report = verify(flipped, vectors=right)
+    assert not report.findings[0].passed
+    assert report.findings[0].what.startswith("integer graph = vectors")
+    assert report.findings[0].detail.startswith('Layer "fc", frame ')
+    assert not report.roundings
+
+
+def test_vectors_of_another_network_fail(small_build, vectors):
+    def change(arrays):
+        arrays["y"] = np.roll(arrays["y"], 1, axis=0)
+
+    report = verify(small_build, vectors=vectors(change, frames=64))
+    assert not report.findings[0].passed
+    assert "are the vectors of this network?" in report.findings[0].detail
+    assert not report.roundings
+
+
+def test_cycles_that_are_not_as_planned_fail(small_build):
+    slower = replace(small_build.plan, latency_cycles=small_build.plan.latency_cycles + 1)
+    report = verify(changed(small_build, plan=slower), frames=4)
+    (failed,) = [finding for finding in report.findings if not finding.passed]
+    assert failed.what == "cycles of the Verilog = plan"
 
 
 @pytest.mark.parametrize(
