@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,7 +140,7 @@ class Bench:
                     "cut_after": play.cut_after,
                     "idle_cycles": play.idle_cycles,
                     "settle_cycles": play.settle_cycles,
-                    "watch": self._watched() if play.watch else {},
+                    "watch": self._watched(play.watch),
                 }
                 for play in plays
             ],
@@ -150,18 +151,20 @@ class Bench:
         shutil.rmtree(job)  # after an error it stays, for its log
         return recordings
 
-    def simulate(self, frames: Int, *stalls: Stalls, watch: bool = False) -> list[Result]:
+    def simulate(
+        self, frames: Int, *stalls: Stalls, watch: Mapping[str, int] = MappingProxyType({})
+    ) -> list[Result]:
         """Whole frames ``(frames, beats, lanes)``, once for each of ``stalls``."""
         _check_frames(self.input, frames)
         plays = [Play.frames(frames, self.output, stalls=kind, watch=watch) for kind in stalls]
         return [Result.of(r, self.output, len(frames)) for r in self.run(plays)]
 
-    def _watched(self) -> dict[str, object]:
+    def _watched(self, transfers: Mapping[str, int]) -> dict[str, object]:
         """For the bench: where each watched stream is, and how much of it to record."""
         return {
-            watch.name: [watch.transfers, watch.scope.split("."), *astuple(signals)]
+            watch.name: [transfers[watch.name], watch.scope.split("."), *astuple(signals)]
             for watch in self.watches
-            if (signals := self.signals.get(watch.name))
+            if watch.name in transfers and (signals := self.signals.get(watch.name))
         }
 
     def _recording(self, job: Path, number: int, play: Play) -> Recording:
@@ -223,23 +226,19 @@ def simulate(
         simulator=simulator,
         cache=cache,
     )
-    return bench.simulate(frames, stalls, watch=bool(bench.watches))[0]
+    everything = {watch.name: frames.size for watch in bench.watches}
+    return bench.simulate(frames, stalls, watch=everything)[0]
 
 
-def bench_of(build: Build, *, watched_frames: int = 0) -> Bench:
+def bench_of(build: Build) -> Bench:
     """The bench of a build's Verilog, kept in the build folder until the design changes.
 
-    The outputs of the first ``watched_frames`` frames of every layer can be watched.
+    The output of every layer can be watched, by the name of its node.
     """
     stages = {stage.name: stage for stage in build.plan.network.stages}
     last = {node: stages[name] for node, name in build.plan.outputs.items()}
     watches = [
-        Watch(
-            node,
-            f"network.{stage.instance}",
-            stage.spec.outputs[0],
-            watched_frames * stage.spec.beats_out,
-        )
+        Watch(node, f"network.{stage.instance}", stage.spec.outputs[0])
         for node, stage in last.items()
     ]
     folder = build.path / "simulation"

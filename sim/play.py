@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -33,8 +34,8 @@ class Play:
     expected: int
     stalls: Stalls = "none"
     cut_after: int = 0
-    watch: bool = False
-    """Record the streams that the bench was built to watch."""
+    watch: Mapping[str, int] = field(default_factory=dict)
+    """How many of the first transfers of a stream to record, by the name of its watch."""
     idle_cycles: int = 20_000
     """Cycles without a transfer after which nothing more is waited for."""
     settle_cycles: int = 256
@@ -47,7 +48,7 @@ class Play:
         output: axis.Port,
         *,
         stalls: Stalls = "none",
-        watch: bool = False,
+        watch: Mapping[str, int] = MappingProxyType({}),
     ) -> Play:
         """Whole frames ``(frames, beats, lanes)``, ``tlast`` on the last beat of each."""
         count, beats, lanes = frames.shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +25,11 @@ __all__ = ["Report", "stand_in_frames", "verify"]
 Int = NDArray[np.int64]
 
 _STAND_INS = 64
-# Watching a layer costs some microseconds a cycle: so many input beats at most are watched.
+# Watching a layer costs some microseconds a cycle: so many of its beats are watched, if not more
+# of the input in whole frames.
 _WATCHED_BEATS = 1024
 _COMPONENT_FRAMES = 2
+_ALL = 1 << 40
 
 
 def verify(
@@ -80,10 +82,10 @@ def verify(
 
     progress(f"build the simulation of the {level}")
     beats = int(build.input.frame)
-    watched = max(1, min(len(codes), _WATCHED_BEATS // beats))
-    bench = bench_of(build, watched_frames=watched) if level == "network" else ecp5_bench(build)
+    bench = bench_of(build) if level == "network" else ecp5_bench(build)
     progress(f"simulate {len(codes)} frames without stalls, {len(codes)} with")
-    watch = level == "network" and watched * beats <= _WATCHED_BEATS
+    some = codes[: max(1, _WATCHED_BEATS // beats)]
+    watch = _watch(graph, len(some), _WATCHED_BEATS) if level == "network" else {}
     x = codes.reshape(len(codes), beats, -1)
     plays = [
         Play.frames(x, bench.output, watch=watch),
@@ -96,7 +98,7 @@ def verify(
         for recording, count in zip(recordings, (len(x), len(x), 1), strict=True)
     )
     want = graph.run(codes)
-    layers = _layers(graph, codes[:watched], recordings[0]) if watch else []
+    layers = _layers(graph, some, recordings[0], watch)
     wrong = _wrong_frame(free, want)
     if level == "network" and wrong is not None and all(f.passed for f in layers):
         layers += _trace(bench, graph, codes[wrong : wrong + 1])
@@ -155,14 +157,25 @@ def _components(build: Build, codes: Int, progress: Callable[[str], None]) -> It
             yield Finding(what, True)
 
 
-def _layers(graph: Graph, codes: Int, recording: Recording) -> list[Finding]:
+def _watch(graph: Graph, frames: int, most: int) -> dict[str, int]:
+    """How many beats to watch of each layer: those of ``frames``, but ``most`` at most."""
+    counts = {node.name: frames * graph.tensors[node.name].positions for node in graph.nodes}
+    return {name: min(count, most) for name, count in counts.items()}
+
+
+def _layers(
+    graph: Graph, codes: Int, recording: Recording, watch: Mapping[str, int]
+) -> list[Finding]:
     """Each layer's output, in the order of the graph, as far as it was watched."""
     findings = []
-    for name, want in graph.trace(codes).items():
-        what = f'layer "{name}", first {len(codes)} frames'
+    for name, want in graph.trace(codes).items() if watch else ():
+        what = f'layer "{name}", first {watch[name]} positions'
         if name in recording.seen:
-            seen = recording.seen[name][: want.shape[0] * want.shape[1] * want.shape[2]]
-            findings.append(_finding(what, first_difference(name, seen, want)))
+            seen = recording.seen[name]
+            difference = first_difference(name, seen, want)
+            if difference and difference.got is None and len(seen) >= watch[name]:
+                difference = None  # the rest was not watched
+            findings.append(_finding(what, difference))
         else:
             findings.append(Finding(what, True, "not seen, its stream is not in the Verilog"))
     return findings
@@ -188,8 +201,9 @@ def _wrong_frame(result: Result, want: Int) -> int | None:
 
 def _trace(bench: Bench, graph: Graph, codes: Int) -> list[Finding]:
     """The layers of one frame, played alone: its output was wrong, so where does that begin."""
-    play = Play.frames(codes.reshape(1, bench.input.frame, -1), bench.output, watch=True)
-    return [f for f in _layers(graph, codes, bench.run([play])[0]) if not f.passed]
+    x, watch = codes.reshape(1, bench.input.frame, -1), _watch(graph, 1, _ALL)
+    (recording,) = bench.run([Play.frames(x, bench.output, watch=watch)])
+    return [f for f in _layers(graph, codes, recording, watch) if not f.passed]
 
 
 def _finding(what: str, difference: object) -> Finding:

@@ -17,7 +17,7 @@ __all__ = ["Signals", "Watch", "find"]
 
 @dataclass(frozen=True)
 class Watch:
-    """A stream inside the design of which the first ``transfers`` are recorded.
+    """A stream inside the design that can be recorded.
 
     ``instance`` is the path of instances from the design's top, with dots, and ``port`` the
     stream's name in it.
@@ -26,7 +26,6 @@ class Watch:
     name: str
     instance: str
     beat: Beat
-    transfers: int
     port: str = "o"
 
     @property

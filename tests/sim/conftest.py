@@ -146,10 +146,10 @@ def pair_verilog(pair_network, tmp_path_factory):
 def pair_bench(pair_network, pair_verilog, tmp_path_factory, library):
     """A bench for :func:`pair_network` that watches both stages and one that does not exist."""
     watches = [
-        Watch(stage.name, f"network.{stage.instance}", stage.spec.outputs[0], 100)
+        Watch(stage.name, f"network.{stage.instance}", stage.spec.outputs[0])
         for stage in pair_network.stages
     ]
-    watches.append(Watch("none", "network.none", pair_network.output, 100))
+    watches.append(Watch("none", "network.none", pair_network.output))
     return Bench.build(
         [pair_verilog / "design.v"],
         pair_network.axis_input,

@@ -34,7 +34,7 @@ endmodule
 
 
 def watch(name, instance, port="o"):
-    return Watch(name, instance, Beat(Range(0, 1), 1), 1, port)
+    return Watch(name, instance, Beat(Range(0, 1), 1), port)
 
 
 def test_ports_come_before_wires_and_numbers_do_not_count(tmp_path):
