@@ -60,8 +60,8 @@ class Comparison:
     difference: str = ""
 
 
-def load_vectors(file: Path, frames: int | None = None) -> Vectors:
-    """The first ``frames`` (all if None) of a ``.npz`` with ``x`` and ``y``.
+def load_vectors(file: Path) -> Vectors:
+    """What a ``.npz`` with ``x`` and ``y`` holds.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def load_vectors(file: Path, frames: int | None = None) -> Vectors:
             f"Vectors {file}: x and y must be as many frames, one at least, "
             f"not {counts[0]} and {counts[1]}"
         )
-    return Vectors(x[:frames], y[:frames])
+    return Vectors(x, y)
 
 
 def compare(

@@ -53,7 +53,8 @@ def verify(
         compared with these first, see :func:`sqwire.sim.vectors.compare`. Without it
         :func:`stand_in_frames` are the input.
     frames
-        At most so many; all where None, but two at the level ``component``.
+        At most so many through the circuit; all where None, but two at the level ``component``.
+        The graph is compared with all vectors.
 
     Raises
     ------
@@ -68,13 +69,14 @@ def verify(
     if vectors is None:
         codes = stand_in_frames(graph)[:frames]
     else:
-        reference = load_vectors(vectors, frames)
+        reference = load_vectors(vectors)
         codes = graph.input.quantize(reference.x)
         progress(f"compare the graph with {len(codes)} vectors")
         compared = compare(graph, build.path / "model.onnx", reference, graph.run(codes), progress)
         roundings = compared.roundings
         findings.append(_finding(f"integer graph = vectors, {compared.values} values",
                                  compared.difference or None))  # fmt: skip
+        codes = codes[:frames]
     if level == "component":
         codes = codes[: frames or _COMPONENT_FRAMES]
         findings += _components(build, codes, progress)

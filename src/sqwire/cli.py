@@ -149,7 +149,9 @@ def verify(
         Path | None, typer.Option(help="Reference vectors, .npz with x and y.")
     ] = None,
     level: Annotated[str, typer.Option(help="component, network or netlist.")] = "network",
-    frames: Annotated[int | None, typer.Option(help="At most so many frames.", min=1)] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="At most so many through the circuit.", min=1)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the circuit with the integer graph and with reference vectors, every integer.
