@@ -26,6 +26,7 @@ from sqwire.boards.flow import run_flow
 from sqwire.boards.shell import Shell
 from sqwire.boards.tools import YOSYS, Workshop
 from sqwire.compiler.emit import TOP, emit_rtlil
+from sqwire.hw.axis import Port
 from sqwire.hw.dot import Dot
 from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.ranges import Range
@@ -69,7 +70,7 @@ def network(name, task):
             staircase = Staircase(steps, ranges)
             stages.append(Stage(f"act{k}", staircase, (source,)))
             source, ranges = Source(f"act{k}"), staircase.out_ranges
-    return Network(stages[0].spec.inputs[0], 1, tuple(stages))
+    return Network((Port(stages[0].spec.inputs[0], 1),), tuple(stages), (source,))
 
 
 def vectors(name, task):
@@ -87,8 +88,8 @@ def measure(name, task, route):
         x, y = given
         assert np.array_equal(built.compute(x[:, None])[:, 0], y), name
     else:
-        lanes = built.input.lanes
-        x = np.random.default_rng(0).integers(0, built.input.range.hi + 1, (64, lanes))
+        beat = built.inputs[0].beat
+        x = np.random.default_rng(0).integers(0, beat.range.hi + 1, (64, beat.lanes))
     check_operator(built, x[:, None])
     dots = [stage.spec for stage in built.stages if isinstance(stage.spec, Dot)]
     row = {
@@ -99,7 +100,7 @@ def measure(name, task, route):
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "design.il").write_text(emit_rtlil(built))
-        shell = Shell(built.axis_input, built.axis_output)
+        shell = Shell(*built.inputs, *built.outputs)
         (work / "shell.il").write_text(shell.to_rtlil(TOP))
         start = time.monotonic()
         cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP)
@@ -108,7 +109,7 @@ def measure(name, task, route):
             routed = work / "routed"
             routed.mkdir()
             result = run_flow(
-                work / "design.il", TOP, built.axis_input, built.axis_output,
+                work / "design.il", TOP, *built.inputs, *built.outputs,
                 find_board("ulx3s_85f"), routed, clock_hz=ROUTE_CLOCK_HZ, require_clock=False,
             )  # fmt: skip
             row["fmax_mhz"] = round(result.fmax_hz / 1e6, 1)

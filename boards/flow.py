@@ -45,9 +45,10 @@ def synth(
 ) -> SynthResult:
     """Build the bitstream of a compiled network; adds :data:`ARTEFACTS` to the build folder.
 
-    The files appear together at the end, or none does. Logs (``synth.TOOL.log``) stay also when
-    a tool fails. Where the build holds the result for the same board, clock and seed from the
-    same versions of the tools, it is returned at once.
+    The files appear together at the end, or none does; only ``netlist.v`` is added also where the
+    network has several inputs or outputs, for which there is no shell. Logs (``synth.TOOL.log``)
+    stay also when a tool fails. Where the build holds the result for the same board, clock and seed
+    from the same versions of the tools, it is returned at once.
 
     Parameters
     ----------
@@ -67,8 +68,9 @@ def synth(
     BuildError
         If the folder is not a sound build.
     SynthError
-        If a tool fails, the design does not fit or is too slow, the disk is full, or another
-        run works on the same build; one line, with the place of the log.
+        If a tool fails, the design does not fit or is too slow, the network has several inputs or
+        outputs, the disk is full, or another run works on the same build; one line, with the
+        place of the log.
     """
     if not isinstance(build, Build):
         build = Build.load(build)
@@ -82,11 +84,13 @@ def synth(
         except OSError as error:
             raise _cannot_write(build.path, error) from error
         try:
+            if len(build.inputs) + len(build.outputs) > 2:
+                raise _without_board(build, work, progress)
             result = run_flow(
                 build.path / "design.il",
                 TOP,
-                build.input,
-                build.output,
+                build.inputs[0],
+                build.outputs[0],
                 board,
                 work,
                 clock_hz=clock_hz,
@@ -109,6 +113,22 @@ def synth(
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return result
+
+
+def _without_board(build: Build, work: Path, progress: Callable[[str], None]) -> SynthError:
+    """Add the netlist to a build that no shell is for; the error that says so."""
+    if "netlist.v" not in build.files:
+        workshop = Workshop(work, build.path, progress)
+        source = (build.path / "design.il").read_bytes()
+        workshop.check_space((32 << 20) + 100 * len(source))
+        (work / "design.il").write_bytes(source)
+        yosys.netlist(workshop, TOP)
+        build.add(work, ["netlist.v"])
+    return SynthError(
+        f"Build {build.path}: for a board it must have one input and one output, not "
+        f"{len(build.inputs)} and {len(build.outputs)}; its netlist.v is there (sqwire verify "
+        f"--level netlist); put {TOP} into a design of your own"
+    )
 
 
 def run_flow(

@@ -7,7 +7,7 @@ import re
 from .report import Cells
 from .tools import YOSYS, Workshop
 
-__all__ = ["synthesize"]
+__all__ = ["netlist", "synthesize"]
 
 
 def synthesize(workshop: Workshop, top: str) -> tuple[Cells, Cells, float]:
@@ -28,21 +28,29 @@ def synthesize(workshop: Workshop, top: str) -> tuple[Cells, Cells, float]:
     SynthError
         If Yosys fails, ports do not fit, or a netlist has cells that are not of the device.
     """
-    if not re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII):
-        raise ValueError(f"synthesize: top must be a plain name, not {top!r}")
-    (workshop.folder / "synth.ys").write_text("\n".join(_script(top)) + "\n")
-    seconds = workshop.run(
-        YOSYS,
-        ["-q", "-l", workshop.log(YOSYS), "-e", "Resizing cell port", "-s", "synth.ys"],
-        ["netlist.v", "network.cells.json", "design.json", "design.cells.json"],
-    )
+    made = ["netlist.v", "network.cells.json", "design.json", "design.cells.json"]
+    seconds = _run(workshop, top, [*_network(top), *_design(top)], made)
     network = _cells(workshop, "network.cells.json", top)
     design = _cells(workshop, "design.cells.json", "shell")
     assert design.covers(network), "the shell must not make parts of the network superfluous"
     return network, design, seconds
 
 
-def _script(top: str) -> list[str]:
+def netlist(workshop: Workshop, top: str) -> Cells:
+    """Map ``design.il`` to ECP5 cells, alone: writes ``netlist.v``. Errors as above."""
+    _run(workshop, top, _network(top), ["netlist.v", "network.cells.json"])
+    return _cells(workshop, "network.cells.json", top)
+
+
+def _run(workshop: Workshop, top: str, script: list[str], made: list[str]) -> float:
+    if not re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII):
+        raise ValueError(f"synthesize: top must be a plain name, not {top!r}")
+    (workshop.folder / "synth.ys").write_text("\n".join(script) + "\n")
+    arguments = ["-q", "-l", workshop.log(YOSYS), "-e", "Resizing cell port", "-s", "synth.ys"]
+    return workshop.run(YOSYS, arguments, made)
+
+
+def _network(top: str) -> list[str]:
     return [
         "read_rtlil design.il",
         f"hierarchy -check -top {top}",
@@ -54,6 +62,11 @@ def _script(top: str) -> list[str]:
         *_map(top),
         "tee -q -o network.cells.json stat -json",
         "write_verilog -noattr netlist.v",
+    ]
+
+
+def _design(top: str) -> list[str]:
+    return [
         "design -stash network",
         # The shell is mapped around a black box, into which the mapped network then goes.
         "read_rtlil shell.il",

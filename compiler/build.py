@@ -23,7 +23,7 @@ from .plan import Plan, plan
 
 __all__ = ["Build", "compile_model"]
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "build.json"
 COMPILED = ("model.onnx", "graph.json", "plan.json", "design.il", "design.v")
 """What every build holds; later stages add to it."""
@@ -84,14 +84,14 @@ class Build:
         return plan(self.graph)
 
     @property
-    def input(self) -> axis.Port:
-        """Byte layout of the input stream."""
-        return self.plan.network.axis_input
+    def inputs(self) -> tuple[axis.Port, ...]:
+        """Byte layout of each input stream."""
+        return self.plan.network.inputs
 
     @property
-    def output(self) -> axis.Port:
-        """Byte layout of the output stream."""
-        return self.plan.network.axis_output
+    def outputs(self) -> tuple[axis.Port, ...]:
+        """Byte layout of each output stream."""
+        return self.plan.network.outputs
 
     @property
     def design(self) -> Path:
@@ -134,7 +134,7 @@ def compile_model(
             "it holds something else; choose another"
         )
     progress("read the model")
-    graph = passes.optimize(frontend.import_qonnx(source))
+    graph = passes.optimize(frontend.import_qonnx(source, progress=progress))
     progress("plan the circuit")
     planned = plan(graph)
     progress("write RTLIL")

@@ -69,7 +69,7 @@ def _tuples(value: Any) -> Any:
 def to_json(graph: Graph) -> str:
     """The graph as text, the same text for the same graph."""
     document = {
-        "input": {**vars(graph.input), "range": _encode(graph.input.range)},
+        "inputs": [{**vars(input), "range": _encode(input.range)} for input in graph.inputs],
         "nodes": [
             {
                 "name": node.name,
@@ -79,7 +79,7 @@ def to_json(graph: Graph) -> str:
             }
             for node in graph.nodes
         ],
-        "output": vars(graph.output),
+        "outputs": [vars(output) for output in graph.outputs],
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -101,11 +101,13 @@ def from_json(text: str) -> Graph:
             op = {cls.__name__: cls for cls in _OPS}[kind]
             decoded = {field: _decode(field, value) for field, value in fields.items()}
             nodes.append(Node(name, op(**decoded), tuple(inputs)))
-        source, sink = document["input"], document["output"]
         return Graph(
-            Input(**{**_tuples(source), "range": Range(*source["range"])}),
+            tuple(
+                Input(**{**_tuples(source), "range": Range(*source["range"])})
+                for source in document["inputs"]
+            ),
             tuple(nodes),
-            Output(**_tuples(sink)),
+            tuple(Output(**_tuples(sink)) for sink in document["outputs"]),
         )
     except CompileError:
         raise

@@ -22,15 +22,18 @@ _NEVER = 1 << 60
 
 
 class Flow:
-    """The streams of a network that takes ``frames`` frames as fast as they can be given to it.
+    """The streams of a network that is given ``frames`` frames as fast as it takes them.
 
-    ``inputs`` says how many beats a frame each of the network's inputs has. ``early`` is for each
-    stream the cycle in which each beat comes, where nothing holds it up; ``late`` the one in which
-    it may come and the network's outputs are still as early as they can be.
+    ``inputs`` says how many beats a frame each of the network's inputs has, ``interval`` in how
+    many cycles the network takes a frame. ``early`` is for each stream the cycle in which each
+    beat comes, where nothing holds it up; ``late`` the one in which it may come and each output of
+    the network still gives its first frame as early as it can and the others at that interval.
     """
 
-    def __init__(self, inputs: Mapping[Source, int], stages: Sequence[Stage], frames: int):
-        self.inputs, self.stages, self.frames = inputs, stages, frames
+    def __init__(
+        self, inputs: Mapping[Source, int], stages: Sequence[Stage], frames: int, interval: int
+    ):
+        self.inputs, self.stages, self.frames, self.interval = inputs, stages, frames, interval
         self.by_name = {stage.name: stage for stage in stages}
         self.early = {source: np.arange(frames * beats) for source, beats in inputs.items()}
         # Stages on some way, and stages (or inputs) on every way, from an input to a stage.
@@ -60,9 +63,8 @@ class Flow:
         late: dict[Source, Int] = {}
         for stage in reversed(self.stages):
             spec = stage.spec
-            wanted = np.minimum.reduce(
-                [late.get(source, self.early[source]) for source in _ports(stage)]
-            )
+            ports = _ports(stage)
+            wanted = np.minimum.reduce([late[s] if s in late else self._given(s) for s in ports])
             ready = _apart(wanted).reshape(self.frames, -1) - spec.latency_cycles
             if hasattr(spec, "drain_cycles"):
                 ready = ready - spec.drain_cycles()
@@ -71,6 +73,12 @@ class Flow:
             incoming = _apart(incoming.T.reshape(-1))
             late.update(dict.fromkeys(stage.sources, incoming))
         return late
+
+    def _given(self, output: Source) -> Int:
+        """When the beats of an output of the network must come."""
+        early = self.early[output].reshape(self.frames, -1)
+        steady = early[0] + self.interval * np.arange(self.frames)[:, None]
+        return np.maximum(early, steady).reshape(-1)
 
     def _on_every_way_out(self) -> dict[str, set[str]]:
         """For each stage those that everything it gives must pass."""
@@ -91,6 +99,11 @@ class Flow:
         Before the other gives a beat, it may swallow so many more than this one may have
         passed on; and the name of the fork where that is so. A queue on ``one`` must hold them, or
         the fork waits for the one branch and the other branch for the fork.
+
+        Streams from different inputs wait for nothing but who sends, unless forks
+        tie both inputs together elsewhere as well: ``one`` stops its fork, which starves a second
+        join, which stops the fork of ``other``. That cannot happen where queues let both inputs
+        go in step, as if they came out of one fork, whose name is empty here.
         """
         most, where = 0, ""
         always = self.always(one) & self.always(other)
@@ -101,33 +114,44 @@ class Flow:
                 a != fork and fork in self._above[a] for a in nearer
             ):
                 continue
-            beats = self.by_name[fork].spec.beats
-            swallowed = self.needs(fork, other, following=True) - 1
-            passed = self.needs(fork, one, following=False)
-            frames, rest = np.divmod(swallowed, beats)
-            count = frames * len(passed) + np.searchsorted(passed, rest, side="right")
-            ahead = int((count - np.arange(len(count))).max())
-            if (ahead, fork) > (most, where):
-                most, where = ahead, fork
+            most, where = max((most, where), (self._ahead(fork, one, other), fork))
+        if not always and self._apart_from(one) and self._apart_from(other):
+            most, where = max((most, where), (self._ahead("", one, other), ""))
         return most, where
+
+    def _ahead(self, fork: str, one: Source, other: Source) -> int:
+        swallowed = self.needs(fork, other, following=True) - 1
+        passed = self.needs(fork, one, following=False)
+        frames, rest = np.divmod(swallowed, self._beats(fork))
+        count = frames * len(passed) + np.searchsorted(passed, rest, side="right")
+        return int((count - np.arange(len(count))).max())
+
+    def _beats(self, fork: str) -> int:
+        return int(self.by_name[fork].spec.beats if fork else max(self.inputs.values()))
 
     def needs(self, fork: str, source: Source, *, following: bool) -> Int:
         """Beats of ``fork`` that ``source`` waits for to give each beat of a frame.
 
-        With ``following`` the next frame comes at once, and pushes out what it can.
+        With ``following`` the next frame comes at once, and pushes out what it can. ``fork`` is
+        empty for one from which all inputs come, each with every beat of it from the first
+        on until its frame is complete.
         """
-        beats = self.by_name[fork].spec.beats
-        needs = {fork: np.arange(1, beats + 1)}
+        beats = self._beats(fork)
+        needs: dict[Source, Int] = {}
+        if not fork:
+            needs = {source: np.arange(1, count + 1) for source, count in self.inputs.items()}
         wanted = self.above(source)
         for stage in self.stages:
-            incoming = [needs[s.stage] for s in stage.sources if s.stage in needs]
+            if stage.name == fork:
+                needs.update(dict.fromkeys(_ports(stage), np.arange(1, beats + 1)))
+                continue
+            incoming = [needs[s] for s in stage.sources if s in needs]
             if stage.name not in wanted or not incoming:
                 continue
             needed = np.maximum.reduce(incoming)
             frames, rest = np.divmod(_needs(stage.spec, following) - 1, len(needed))
-            needs[stage.name] = needed[rest] + frames * beats
-        assert source.stage is not None
-        return needs[source.stage]
+            needs.update(dict.fromkeys(_ports(stage), needed[rest] + frames * beats))
+        return needs[source]
 
     def depth(self, source: Source, stage: Stage) -> int:
         """How many beats of ``source`` must be able to wait for ``stage`` so that nothing is late.

@@ -16,7 +16,7 @@ from sqwire.hw.ranges import Range
 
 from .ops import Tensor
 
-__all__ = ["TAILS", "Input", "Output"]
+__all__ = ["TAILS", "Input", "Output", "source_of"]
 
 Int = NDArray[np.int64]
 Layout = Literal["CHW", "HWC"]
@@ -40,9 +40,14 @@ def _to_codes(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
     return np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
 
 
+def source_of(name: str) -> str:
+    """The name by which nodes refer to the input called ``name``."""
+    return f"input:{name}"
+
+
 @dataclass(frozen=True)
 class Input:
-    """The network's input: ``code = clip(round_half_even(x / scale), lo, hi)``.
+    """An input of the network: ``code = clip(round_half_even(x / scale), lo, hi)``.
 
     ``shape`` is that of one frame as the ONNX graph takes it: (channels, height, width) in
     layout "CHW", (height, width, channels) in layout "HWC". ``scale`` is exact: a float32 that the
@@ -59,6 +64,11 @@ class Input:
     range: Range
     layout: Layout = "CHW"
     steps: tuple[tuple[tuple[float, ...], tuple[int, ...]], ...] = ()
+
+    @property
+    def source(self) -> str:
+        """The name by which nodes refer to it."""
+        return source_of(self.name)
 
     @property
     def tensor(self) -> Tensor:
@@ -157,14 +167,16 @@ TAILS: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 
 @dataclass(frozen=True)
 class Output:
-    """The network's output: ``y = scale[c] * code + offset[c]``, and ``tail`` of that.
+    """An output of the network: ``y = scale[c] * code + offset[c]``, and ``tail`` of that.
 
-    ``shape`` is that of one frame as the ONNX graph gives it: (channels,) or (channels, height,
-    width) in layout "CHW", (height, width, channels) in layout "HWC". ``tail`` names one of
+    ``node`` is the node that gives the codes, or the ``source`` of an input. ``shape`` is that of
+    one frame as the ONNX graph gives it: (channels,) or (channels, height, width) in layout "CHW",
+    (height, width, channels) in layout "HWC". ``tail`` names one of
     :data:`TAILS`, or nothing.
     """
 
     name: str
+    node: str
     shape: tuple[int, ...]
     scale: tuple[float, ...]
     offset: tuple[float, ...]

@@ -19,9 +19,9 @@ def remove_dead_channels(graph: Graph) -> Graph:
     """Drop the channels of a ``Linear`` and its ``Staircase`` that can matter to nobody.
 
     That is where everything that reads the staircase is a ``Linear`` without a weight on the
-    channel, or where the channel is always 0 (a filter with no weights left). The
-    weights of the readers shrink alike. From the output to the input, so that what
-    one removal orphans is found in the same sweep.
+    channel, and no output of the network, or where the channel is always 0 (a filter with no
+    weights left). The weights of the readers shrink alike. From the outputs to the inputs, so that
+    what one removal orphans is found in the same sweep.
     """
     for node in reversed(graph.nodes):
         if isinstance(node.op, ops.Staircase):
@@ -31,13 +31,14 @@ def remove_dead_channels(graph: Graph) -> Graph:
 
 def _shrink(graph: Graph, node: Node) -> Graph:
     """``graph`` without the dead channels of the staircase ``node``."""
-    source = graph[node.inputs[0]] if node.inputs[0] else None
+    source = graph[node.inputs[0]] if node.inputs[0] in graph else None
     readers = [n for n in graph.nodes if node.name in n.inputs]
+    uses = graph.uses()
     if (
         source is None
         or not isinstance(source.op, ops.Linear)
-        or sum(source.name in n.inputs for n in graph.nodes) != 1
-        or not readers
+        or uses[source.name] != 1
+        or uses[node.name] != len(readers)
         or not all(isinstance(n.op, ops.Linear) for n in readers)
     ):
         return graph

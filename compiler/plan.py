@@ -6,7 +6,6 @@ Every schedule is static, so cycles are computed here and not estimated.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,15 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Network, Source, Stage
+from sqwire.hw.ports import names
 from sqwire.hw.queue import Queue
 
 from . import ops
 from .flow import Flow
-from .graph import INPUT, Graph
+from .graph import Graph
 
 __all__ = ["Join", "Layer", "Plan", "plan"]
 
@@ -51,7 +52,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Join:
-    """A node where branches of a fork meet, and the queue on its input ``input``.
+    """A node where branches meet, and the queue on its input ``input``.
+
+    ``fork`` is where the branches part; it is empty where they come from different inputs.
 
     With ``tokens`` places the network cannot deadlock: before another branch gives an output
     it swallows at most so many beats more than this branch may have passed on. Where this branch
@@ -71,40 +74,31 @@ class Join:
 class Plan:
     """How a graph becomes a circuit.
 
+    ``inputs`` and ``outputs`` are the names of the network's inputs and outputs.
     ``cycles_per_frame`` is the interval between frames at full rate, ``latency_cycles`` the
     cycles from the first input transfer of a frame to its last output transfer, without stalls.
     """
 
     network: Network
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     layers: tuple[Layer, ...]
     joins: tuple[Join, ...]
     cycles_per_frame: int
     latency_cycles: int
 
     @cached_property
-    def outputs(self) -> Mapping[str, str]:
+    def ends(self) -> Mapping[str, str]:
         """For each node of the graph, the stage that puts out its codes."""
         return {layer.name: layer.stages[-1] for layer in self.layers}
 
     def to_json(self) -> str:
         """The plan as text, the same text for the same plan."""
-        axes = {
-            name: {
-                "beats": port.frame,
-                "channels": port.beat.lanes,
-                "range": [port.beat.range.lo, port.beat.range.hi],
-                "bytes_per_channel": port.lane_bytes,
-                "tdata_bits": port.bits,
-            }
-            for name, port in (
-                ("s_axis", self.network.axis_input),
-                ("m_axis", self.network.axis_output),
-            )
-        }
         document: dict[str, Any] = {
             "cycles_per_frame": self.cycles_per_frame,
             "latency_cycles": self.latency_cycles,
-            **axes,
+            "s_axis": _ports("s_axis", self.inputs, self.network.inputs),
+            "m_axis": _ports("m_axis", self.outputs, self.network.outputs),
             "layers": [asdict(layer) for layer in self.layers],
             "joins": [asdict(join) for join in self.joins],
             "stages": [
@@ -123,6 +117,21 @@ class Plan:
         return json.dumps(document, indent=1) + "\n"
 
 
+def _ports(name: str, tensors: tuple[str, ...], ports: tuple[Port, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": own,
+            "tensor": tensor,
+            "beats": port.frame,
+            "channels": port.beat.lanes,
+            "range": [port.beat.range.lo, port.beat.range.hi],
+            "bytes_per_channel": port.lane_bytes,
+            "tdata_bits": port.bits,
+        }
+        for own, tensor, port in zip(names(name, len(ports)), tensors, ports, strict=True)
+    ]
+
+
 def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -> Plan:
     """Choose the hardware for each node: here the spatial engine for all.
 
@@ -131,7 +140,8 @@ def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -
     """
     chains = {node.name: chain for node, chain in graph.lowered()}
     specs = [spec for chain in chains.values() for _, spec in chain]
-    interval = max(max(spec.beats_in, spec.beats_out) for spec in specs)
+    beats = [input.tensor.positions for input in graph.inputs]
+    interval = max(*beats, *(max(spec.beats_in, spec.beats_out) for spec in specs))
     frames = 2 + _HORIZON_CYCLES // interval
     fixed = {_queue(node, number): depth for (node, number), depth in (depths or {}).items()}
     queues = fixed
@@ -139,7 +149,7 @@ def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -
     while True:
         # A queue takes a cycle or two itself, for which others may have to wait.
         built = _Builder(graph, chains, queues)
-        flow = Flow(built.inputs, built.stages, frames)
+        flow = Flow(built.inputs, built.stages, frames, interval)
         stages = flow.by_name
         if ahead is None:
             ahead = {w.name: max((flow.tokens(w.source, other) for other in w.others),
@@ -154,16 +164,24 @@ def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -
         if wanted == {name: depth for name, depth in queues.items() if depth}:
             break
         queues = wanted | fixed
-    tensor = graph.input.tensor
-    network = Network(Beat(tensor.range, tensor.channels), tensor.positions, tuple(built.stages))
+    ends = tuple(built.copies[output.node].pop(0) for output in graph.outputs)
+    network = Network(tuple(built.ports), tuple(built.stages), ends)
     joins = tuple(
         Join(w.node, w.input, built.forks.get(fork, ""), tokens, queues.get(w.name, 0))
         for w in built.waits
         for tokens, fork in [ahead[w.name]]
         if w.others and (tokens or queues.get(w.name))
     )
-    latency_cycles = int(network.output_cycles()[-1]) + 1
-    return Plan(network, tuple(built.layers), joins, interval, latency_cycles)
+    last = max(int(network.output_cycles(number)[-1]) for number in range(len(ends)))
+    return Plan(
+        network=network,
+        inputs=tuple(input.name for input in graph.inputs),
+        outputs=tuple(output.name for output in graph.outputs),
+        layers=tuple(built.layers),
+        joins=joins,
+        cycles_per_frame=interval,
+        latency_cycles=last + 1,
+    )
 
 
 def _queue(node: str, number: int) -> str:
@@ -192,12 +210,17 @@ class _Builder:
         self.layers: list[Layer] = []
         self.waits: list[_Wait] = []
         self.forks: dict[str, str] = {}
-        self.uses = Counter(name for node in graph.nodes for name in node.inputs)
+        self.uses = graph.uses()
         self.copies: dict[str, list[Source]] = {}
-        tensor = graph.input.tensor
-        self.inputs = {Source(None): tensor.positions}
-        self.beats = {Source(None): (Beat(tensor.range, tensor.channels), tensor.positions)}
-        self._offer(INPUT, Source(None))
+        self.ports = [
+            Port(Beat(tensor.range, tensor.channels), tensor.positions)
+            for tensor in (input.tensor for input in graph.inputs)
+        ]
+        self.inputs = {Source(None, k): port.frame for k, port in enumerate(self.ports)}
+        self.beats = {Source(None, k): (port.beat, port.frame) for k, port in enumerate(self.ports)}
+        forks = names("input", len(self.ports))
+        for k, input in enumerate(graph.inputs):
+            self._offer(input.source, Source(None, k), forks[k], input.name)
         for node in graph.nodes:
             self._layer(node.name, node.op, [self.copies[name].pop(0) for name in node.inputs])
 
@@ -240,7 +263,7 @@ class _Builder:
                 latency_cycles=sum(stage.spec.latency_cycles for stage in own),
             )
         )
-        self._offer(name, out)
+        self._offer(name, out, name, name)
 
     def _wait(self, name: str, source: Source) -> Source:
         depth = self.queues.get(name, 0)
@@ -249,13 +272,13 @@ class _Builder:
         beat, beats = self.beats[source]
         return self._stage(name, Queue(beat, depth, beats), source)
 
-    def _offer(self, name: str, source: Source) -> None:
-        """Make as many copies of a stream as there are nodes that use it."""
+    def _offer(self, name: str, source: Source, prefix: str, shown: str) -> None:
+        """Make as many copies of a stream as there are nodes and outputs that use it."""
         ways = self.uses[name]
         if ways < 2:
             self.copies[name] = [source]
             return
         beat, beats = self.beats[source]
-        fork = self._stage(f"{name or 'input'}.fork", Fork(beat, ways, beats), source)
-        self.forks[f"{name or 'input'}.fork"] = name or self.graph.input.name
+        fork = self._stage(f"{prefix}.fork", Fork(beat, ways, beats), source)
+        self.forks[f"{prefix}.fork"] = shown
         self.copies[name] = [Source(fork.stage, way) for way in range(ways)]

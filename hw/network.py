@@ -6,12 +6,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from . import axis
-from .beat import Beat
+from . import axis, ports
 
 __all__ = ["Network", "Source", "Stage", "departures"]
 
@@ -34,7 +33,7 @@ def departures(spec, arrivals: np.ndarray) -> np.ndarray:
 class Source:
     """Where a stream comes from: output ``port`` of the stage called ``stage``.
 
-    ``stage`` None is the input of the network.
+    ``stage`` None is the network itself, and ``port`` the number of its input.
     """
 
     stage: str | None
@@ -58,23 +57,30 @@ class Stage:
 
 @dataclass(frozen=True)
 class Network:
-    """Stages in topological order; the last one's output is the network's.
+    """Stages in topological order between some inputs and some outputs.
 
-    ``input`` is what one beat of the network's input carries, ``beats_in`` how many make a frame.
+    ``inputs`` says of each input what a beat carries and how many make a frame, ``ends`` where
+    each output comes from: a stage, or an input that is passed through.
+
+    Inputs and outputs are streams that know nothing of each other, but frame ``n`` of one belongs
+    to frame ``n`` of every other. The network takes from each input when it needs
+    something of it and keeps no input for another: who sends must be able to offer all of them at
+    the same time. Likewise who receives must take from all outputs: one that is not taken
+    will stop the others.
 
     Raises
     ------
     ValueError
-        If two stages share a name, a source is unknown or used twice, or a beat does not fit
-        the one it is connected to.
+        If two stages share a name, a source is unknown, unused or used twice, or a beat does not
+        fit the one it is connected to.
     """
 
-    input: Beat
-    beats_in: int
+    inputs: tuple[axis.Port, ...]
     stages: tuple[Stage, ...]
+    ends: tuple[Source, ...]
 
     def __post_init__(self):
-        free: dict[Source, tuple[Beat, int]] = {Source(None): (self.input, self.beats_in)}
+        free = dict(self._offered)
         names = set()
         for stage in self.stages:
             if stage.instance in names:
@@ -91,87 +97,67 @@ class Network:
                         f'Stage "{stage.name}": {source} does not exist or feeds two stages; '
                         "put a fork behind it"
                     )
-                given, beats = free.pop(source)
-                if given.layout != beat.layout or beats != stage.spec.beats_in:
+                given = free.pop(source)
+                if given.beat.layout != beat.layout or given.frame != stage.spec.beats_in:
                     raise ValueError(
                         f'Stage "{stage.name}": wants {stage.spec.beats_in} x {beat}, '
-                        f"its source gives {beats} x {given}"
+                        f"its source gives {given.frame} x {given.beat}"
                     )
-            for port, beat in enumerate(stage.spec.outputs):
-                free[Source(stage.name, port)] = (beat, stage.spec.beats_out)
-        if list(free) != [self.last]:
-            raise ValueError(f"Network: one output must be left over, not {list(free)}")
+            free |= _given(stage)
+        if sorted(map(str, free)) != sorted(map(str, self.ends)) or not self.ends:
+            raise ValueError(
+                f"Network: its outputs must be all that is left over, {list(free)}, "
+                f"each once, not {list(self.ends)}"
+            )
 
     @property
-    def last(self) -> Source:
-        """Where the network's output comes from."""
-        return Source(self.stages[-1].name if self.stages else None)
-
-    @property
-    def output(self) -> Beat:
-        """What one beat of the network's output carries."""
-        return self.stages[-1].spec.outputs[0] if self.stages else self.input
-
-    @property
-    def beats_out(self) -> int:
-        """Output beats a frame."""
-        return self.stages[-1].spec.beats_out if self.stages else self.beats_in
+    def _offered(self) -> dict[Source, axis.Port]:
+        return {Source(None, number): port for number, port in enumerate(self.inputs)}
 
     @cached_property
-    def axis_input(self) -> axis.Port:
-        """Byte layout of ``s_axis``."""
-        return axis.Port(self.input, self.beats_in)
+    def outputs(self) -> tuple[axis.Port, ...]:
+        """What a beat of each output carries, and how many make a frame."""
+        streams = dict(self._offered)
+        for stage in self.stages:
+            streams |= _given(stage)
+        return tuple(streams[source] for source in self.ends)
 
-    @cached_property
-    def axis_output(self) -> axis.Port:
-        """Byte layout of ``m_axis``."""
-        return axis.Port(self.output, self.beats_out)
-
-    @property
-    def inputs(self):
-        return (self.input,)
-
-    @property
-    def outputs(self):
-        return (self.output,)
-
-    def needs(self) -> np.ndarray:
-        needs = {Source(None): np.arange(1, self.beats_in + 1)}
+    def needs(self, output: int = 0, input: int = 0) -> np.ndarray:
+        """How many beats of a frame of an input each beat of an output waits for."""
+        needs = {source: np.zeros(port.frame, int) for source, port in self._offered.items()}
+        needs[Source(None, input)] = np.arange(1, self.inputs[input].frame + 1)
         for stage in self.stages:
             needed = np.maximum.reduce([needs[s] for s in stage.sources])[stage.spec.needs() - 1]
-            for port in range(len(stage.spec.outputs)):
-                needs[Source(stage.name, port)] = needed
-        return needs[self.last]
+            needs.update(dict.fromkeys(_given(stage), needed))
+        return needs[self.ends[output]]
 
-    def output_cycles(self) -> np.ndarray:
-        """Cycle in which each output beat of a single frame is transferred, without stalls.
+    def output_cycles(self, output: int = 0) -> np.ndarray:
+        """Cycle in which each beat of an output is transferred, without stalls, of a single frame.
 
-        The first input beat is transferred in cycle 0, and one in every cycle after.
+        The first beat of each input is transferred in cycle 0, and one in every cycle after.
         """
-        cycles = {Source(None): np.arange(self.beats_in)}
+        cycles = {source: np.arange(port.frame) for source, port in self._offered.items()}
         for stage in self.stages:
-            spec = stage.spec
             arrivals = np.maximum.reduce([cycles[s] for s in stage.sources])
-            ready = departures(spec, arrivals)
-            for port in range(len(spec.outputs)):
-                cycles[Source(stage.name, port)] = ready
-        return cycles[self.last]
+            cycles.update(dict.fromkeys(_given(stage), departures(stage.spec, arrivals)))
+        return cycles[self.ends[output]]
 
-    def trace(self, x):
-        """What every stage puts out for input ``x`` (frames, beats, lanes), by source."""
-        values = {Source(None): x}
+    def trace(self, *x):
+        """What every stage puts out for inputs ``x`` (frames, beats, lanes), by source."""
+        values = dict(zip(self._offered, x, strict=True))
         for stage in self.stages:
-            got = stage.spec.compute(*(values[s] for s in stage.sources))
-            for port, value in enumerate(got if isinstance(got, tuple) else (got,)):
-                values[Source(stage.name, port)] = value
+            got = ports.as_tuple(stage.spec.compute(*(values[s] for s in stage.sources)))
+            values.update(zip(_given(stage), got, strict=True))
         return values
 
-    def compute(self, x):
-        """The exact output ``(frames, beats_out, lanes)`` for ``(frames, beats_in, lanes)``."""
-        return self.trace(x)[self.last]
+    def compute(self, *x):
+        """The exact output ``(frames, beats, lanes)`` for an input of such shape; a tuple of them
+        where there are several."""
+        values = self.trace(*x)
+        return ports.one_or_all([values[source] for source in self.ends])
 
     def create(self) -> wiring.Component:
-        """The network with plain streams ``i`` and ``o``."""
+        """The network with plain streams: ``i``, or ``i0``, ``i1``, ...; and ``o`` likewise."""
         return _Component(self)
 
     def top(self) -> wiring.Component:
@@ -179,8 +165,13 @@ class Network:
         return _Top(self)
 
 
-def _port(component, direction, number, count):
-    return getattr(component, direction if count == 1 else f"{direction}{number}")
+def _given(stage: Stage) -> dict[Source, axis.Port]:
+    """The streams that a stage puts out."""
+    beats = stage.spec.beats_out
+    return {
+        Source(stage.name, port): axis.Port(beat, beats)
+        for port, beat in enumerate(stage.spec.outputs)
+    }
 
 
 class _Component(wiring.Component):
@@ -188,28 +179,35 @@ class _Component(wiring.Component):
 
     def __init__(self, network: Network):
         self.network = network
-        super().__init__({"i": In(network.input.signature), "o": Out(network.output.signature)})
+        self._i = ports.names("i", len(network.inputs))
+        self._o = ports.names("o", len(network.outputs))
+        ins = {n: In(p.beat.signature) for n, p in zip(self._i, network.inputs, strict=True)}
+        outs = {n: Out(p.beat.signature) for n, p in zip(self._o, network.outputs, strict=True)}
+        super().__init__(ins | outs)
 
     def elaborate(self, platform):
         m = Module()
-        streams = {Source(None): flipped(self.i)}
+        streams = {Source(None, k): flipped(getattr(self, name)) for k, name in enumerate(self._i)}
         for stage in self.network.stages:
             component = stage.spec.create()
             m.submodules[stage.instance] = component
-            for number, source in enumerate(stage.sources):
-                sink = _port(component, "i", number, len(stage.sources))
-                connect(m, streams.pop(source), sink)
-            count = len(stage.spec.outputs)
-            for number in range(count):
-                streams[Source(stage.name, number)] = _port(component, "o", number, count)
-        connect(m, streams[self.network.last], flipped(self.o))
+            sinks = ports.names("i", len(stage.sources))
+            for source, name in zip(stage.sources, sinks, strict=True):
+                connect(m, streams.pop(source), getattr(component, name))
+            given = ports.names("o", len(stage.spec.outputs))
+            for number, name in enumerate(given):
+                streams[Source(stage.name, number)] = getattr(component, name)
+        for source, name in zip(self.network.ends, self._o, strict=True):
+            connect(m, streams[source], flipped(getattr(self, name)))
         return m
 
 
 class _Top(wiring.Component):
     """A network as a block for any design: AXI4-Stream in, AXI4-Stream out.
 
-    One transfer is one position; :class:`sqwire.hw.axis.Port` gives the byte layout.
+    One transfer is one position; :class:`sqwire.hw.axis.Port` gives the byte layout. Where there
+    are several inputs their signals begin with ``s_axis0``, ``s_axis1``, ..., and those of several
+    outputs with ``m_axis0``, ``m_axis1``, ...
 
     Members
     -------
@@ -220,41 +218,38 @@ class _Top(wiring.Component):
     error : ``Out(1)``
         One cycle high for each input frame whose ``tlast`` came early or late. A short frame is
         completed with zeros and the surplus of a long one dropped: each still gives one output
-        frame, and the next frame is processed correctly.
+        frame, and the next frame is processed correctly. One for all inputs.
     """
 
     def __init__(self, network: Network):
         self.network = network
-        super().__init__(
-            {
-                "s_axis_tdata": In(network.axis_input.bits),
-                "s_axis_tvalid": In(1),
-                "s_axis_tready": Out(1),
-                "s_axis_tlast": In(1),
-                "m_axis_tdata": Out(network.axis_output.bits),
-                "m_axis_tvalid": Out(1),
-                "m_axis_tready": In(1),
-                "m_axis_tlast": Out(1),
-                "error": Out(1),
-            }
-        )
+        self._i = tuple(zip(ports.names("", len(network.inputs)), network.inputs, strict=True))
+        self._o = tuple(zip(ports.names("", len(network.outputs)), network.outputs, strict=True))
+        members = {}
+        for k, port in self._i:
+            members |= {f"s_axis{k}_tdata": In(port.bits), f"s_axis{k}_tvalid": In(1)}
+            members |= {f"s_axis{k}_tready": Out(1), f"s_axis{k}_tlast": In(1)}
+        for k, port in self._o:
+            members |= {f"m_axis{k}_tdata": Out(port.bits), f"m_axis{k}_tvalid": Out(1)}
+            members |= {f"m_axis{k}_tready": In(1), f"m_axis{k}_tlast": Out(1)}
+        super().__init__(members | {"error": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.axis_in = source = axis.AxisIn(self.network.axis_input)
         m.submodules.network = network = self.network.create()
-        m.submodules.axis_out = sink = axis.AxisOut(self.network.axis_output)
-        connect(m, source.o, network.i)
-        connect(m, network.o, sink.i)
-        m.d.comb += [
-            source.tdata.eq(self.s_axis_tdata),
-            source.tvalid.eq(self.s_axis_tvalid),
-            source.tlast.eq(self.s_axis_tlast),
-            self.s_axis_tready.eq(source.tready),
-            self.m_axis_tdata.eq(sink.tdata),
-            self.m_axis_tvalid.eq(sink.tvalid),
-            self.m_axis_tlast.eq(sink.tlast),
-            sink.tready.eq(self.m_axis_tready),
-            self.error.eq(source.error),
-        ]
+        errors = []
+        for k, port in self._i:
+            m.submodules[f"axis_in{k}"] = source = axis.AxisIn(port)
+            connect(m, source.o, getattr(network, f"i{k}"))
+            for signal in ("tdata", "tvalid", "tlast"):
+                m.d.comb += getattr(source, signal).eq(getattr(self, f"s_axis{k}_{signal}"))
+            m.d.comb += getattr(self, f"s_axis{k}_tready").eq(source.tready)
+            errors.append(source.error)
+        for k, port in self._o:
+            m.submodules[f"axis_out{k}"] = sink = axis.AxisOut(port)
+            connect(m, getattr(network, f"o{k}"), sink.i)
+            for signal in ("tdata", "tvalid", "tlast"):
+                m.d.comb += getattr(self, f"m_axis{k}_{signal}").eq(getattr(sink, signal))
+            m.d.comb += sink.tready.eq(getattr(self, f"m_axis{k}_tready"))
+        m.d.comb += self.error.eq(Cat(errors).any())
         return m

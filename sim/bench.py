@@ -1,13 +1,15 @@
 """What runs inside the simulator: feeds a :class:`~sqwire.sim.harness.Harness`, records its output.
 
-The job folder holds ``job.json`` (a list of passes and sizes) and for each pass ``k`` the input
-records ``k.in``; written are the output records ``k.out`` and what else was seen, ``k.json``.
+The job folder holds ``job.json`` (a list of passes, the ports and their sizes) and for each pass
+``k`` and each input the records ``k.NAME``; written are those of each output and what else was
+seen, ``k.json``. Each port is served by itself.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,101 +28,80 @@ async def play_all(dut: Any) -> None:
     """All passes of the job, each after a reset."""
     folder = Path(os.environ[JOB_VARIABLE])
     job = json.loads((folder / "job.json").read_text())
-    for name in ("in_records", "in_count", "out_limit"):
-        getattr(dut, name).value = 0
+    for port in job["ins"]:
+        for pin in ("records", "count"):
+            getattr(dut, f"{port['name']}_{pin}").value = 0
+    for port in job["outs"]:
+        getattr(dut, f"{port['name']}_limit").value = 0
     Clock(dut.clk, _PERIOD_NS, unit="ns").start()
     for number, play in enumerate(job["passes"]):
-        data = (folder / f"{number}.in").read_bytes()
-        one = _Pass(dut, job, play)
+        one = _Pass(dut, job, play, folder, number)
         if play["cut_after"]:
-            await one.cut(data)
-        report = await one.run(data)
-        (folder / f"{number}.out").write_bytes(b"".join(one.records))
+            await one.cut()
+        report = await one.run()
         (folder / f"{number}.json").write_text(json.dumps(report))
 
 
 class _Pass:
     """One pass: a reset, all records in, everything out until nothing moves any more."""
 
-    def __init__(self, dut: Any, job: dict[str, Any], play: dict[str, Any]) -> None:
-        self._dut, self._job, self._play = dut, job, play
-        self.records: list[bytes] = []
+    def __init__(
+        self, dut: Any, job: dict[str, Any], play: dict[str, Any], folder: Path, number: int
+    ) -> None:
+        self._dut, self._play = dut, play
         self._seen: dict[str, dict[str, Any]] = {}
-        self._received = 0
-        self._go = 0
+        self._ins = [_In(dut, port, folder, number) for port in job["ins"]]
+        self._outs = [
+            _Out(dut, port, expected, self._settle, folder, number)
+            for port, expected in zip(job["outs"], play["expected"], strict=True)
+        ]
 
-    async def cut(self, data: bytes) -> None:
-        """Feed a part of the input; the reset at the start of :meth:`run` cuts it off."""
+    async def cut(self) -> None:
+        """Feed a part of the inputs; the reset at the start of :meth:`run` cuts it off."""
         await self._reset()
         self._dut.idle_limit.value = self._play["idle_cycles"]
-        count = min(self._play["cut_after"], self._job["in_transfers"])
-        self._offer(data[: count * self._job["in_bytes"]])
-        await First(self._dut.in_done.value_change, RisingEdge(self._dut.idle))
+        for port in self._ins:
+            port.offer(0, self._play["cut_after"])
+        done = [port.done.value_change for port in self._ins]
+        await First(*done, RisingEdge(self._dut.idle))
 
-    async def run(self, data: bytes) -> dict[str, Any]:
+    async def run(self) -> dict[str, Any]:
         """Feed all of it; what was seen but the output records."""
         dut, play = self._dut, self._play
         await self._reset()
         dut.idle_limit.value = play["idle_cycles"]
-        tasks = [cocotb.start_soon(self._send(data)), cocotb.start_soon(self._receive())]
+        tasks = [cocotb.start_soon(port.send()) for port in self._ins]
+        tasks += [cocotb.start_soon(port.receive()) for port in self._outs]
         if play["watch"]:
             tasks.append(cocotb.start_soon(self._watch()))
         await RisingEdge(dut.idle)
         for task in tasks:
             task.cancel()
-        partial = int(dut.out_count.value)
-        if partial:
-            self._take(partial)
+        for out in self._outs:
+            out.finish()
         return {
-            "all_taken": int(dut.in_done.value) == self._go,
-            "violations": int(dut.violations.value),
+            "all_taken": all(port.taken for port in self._ins),
+            "violations": [int(port.violations.value) for port in self._outs],
             "errors": int(dut.errors.value),
             "first_in": int(dut.first_in.value),
             "seen": self._seen,
         }
 
+    def _settle(self) -> None:
+        """Where all is here, a surplus has this long to show itself."""
+        if all(port.left <= 0 for port in self._outs):
+            self._dut.idle_limit.value = self._play["settle_cycles"]
+
     async def _reset(self) -> None:
         dut, stalls = self._dut, self._play["stalls"]
-        self._go = 0
         dut.rst.value = 1
-        dut.in_go.value = 0
+        for port in self._ins:
+            port.reset()
         dut.idle_limit.value = _NEVER
         dut.stall_i.value = int(stalls in ("source", "both"))
         dut.stall_o.value = int(stalls in ("sink", "both"))
         await ClockCycles(dut.clk, 3)
         dut.rst.value = 0
-
-    async def _send(self, data: bytes) -> None:
-        size = self._job["in_bytes"] * self._job["in_transfers"]
-        for at in range(0, len(data), size):
-            self._offer(data[at : at + size])
-            await self._dut.in_done.value_change
-
-    def _offer(self, chunk: bytes) -> None:
-        self._dut.in_records.value = int.from_bytes(chunk, "little")
-        self._dut.in_count.value = len(chunk) // self._job["in_bytes"]
-        self._go ^= 1
-        self._dut.in_go.value = self._go
-
-    async def _receive(self) -> None:
-        dut, most = self._dut, self._job["out_transfers"]
-        while True:
-            left = self._play["expected"] - self._received
-            if left <= 0:
-                # All is here; a surplus has this long to show itself.
-                dut.idle_limit.value = self._play["settle_cycles"]
-            limit = min(left, most) if left > 0 else most
-            dut.out_limit.value = limit
-            await dut.out_done.value_change
-            await ReadWrite()  # Icarus sets one register after the other: let all of them be set
-            self._take(limit)
-
-    def _take(self, count: int) -> None:
-        """Keep the ``count`` uppermost records."""
-        size, most = self._job["out_bytes"], self._job["out_transfers"]
-        word = int(self._dut.out_records.value) >> (8 * size * (most - count))
-        self.records.append(word.to_bytes(size * count, "little"))
-        self._received += count
 
     async def _watch(self) -> None:
         """Record the first transfers on internal streams, looked at in mid-cycle."""
@@ -142,3 +123,87 @@ class _Pass:
                 if int(valid.value) and int(ready.value):
                     seen.append(f"{int(payload.value):x}")
             streams = [s for s in streams if len(s[0]) < s[1]]
+
+
+class _In:
+    """One input of the design."""
+
+    def __init__(self, dut: Any, port: dict[str, Any], folder: Path, number: int) -> None:
+        name, self._size, self._most = port["name"], port["bytes"], port["transfers"]
+        self._records, self._count, self._go, self.done = (
+            getattr(dut, f"{name}_{pin}") for pin in ("records", "count", "go", "done")
+        )
+        self._data = (folder / f"{number}.{name}").read_bytes()
+        self._level = 0
+
+    @property
+    def taken(self) -> bool:
+        """Has the design taken all that was offered."""
+        return int(self.done.value) == self._level
+
+    def reset(self) -> None:
+        """Offer nothing."""
+        self._level = 0
+        self._go.value = 0
+
+    async def send(self) -> None:
+        """Offer everything, a chunk at a time."""
+        for at in range(0, len(self._data), self._size * self._most):
+            self.offer(at, self._most)
+            await self.done.value_change
+
+    def offer(self, at: int, transfers: int) -> None:
+        """Offer so many transfers from byte ``at``, at most a chunk."""
+        chunk = self._data[at : at + self._size * min(transfers, self._most)]
+        if chunk:
+            self._records.value = int.from_bytes(chunk, "little")
+            self._count.value = len(chunk) // self._size
+            self._level ^= 1
+            self._go.value = self._level
+
+
+class _Out:
+    """One output of the design, of which so many transfers are expected."""
+
+    def __init__(
+        self,
+        dut: Any,
+        port: dict[str, Any],
+        expected: int,
+        settle: Callable[[], None],
+        folder: Path,
+        number: int,
+    ) -> None:
+        name, self._size, self._most = port["name"], port["bytes"], port["transfers"]
+        self._records, self._count, self._limit, self._done, self.violations = (
+            getattr(dut, f"{name}_{pin}")
+            for pin in ("records", "count", "limit", "done", "violations")
+        )
+        self.left = expected
+        self._settle = settle
+        self._file = folder / f"{number}.{name}"
+        self._parts: list[bytes] = []
+
+    async def receive(self) -> None:
+        """Take everything, a chunk at a time."""
+        while True:
+            if self.left <= 0:
+                self._settle()
+            limit = min(self.left, self._most) if self.left > 0 else self._most
+            self._limit.value = limit
+            await self._done.value_change
+            await ReadWrite()  # Icarus sets one register after the other: let all of them be set
+            self._take(limit)
+
+    def finish(self) -> None:
+        """Take the part of a chunk that there is, and write all down."""
+        partial = int(self._count.value)
+        if partial:
+            self._take(partial)
+        self._file.write_bytes(b"".join(self._parts))
+
+    def _take(self, count: int) -> None:
+        """Keep the ``count`` uppermost records."""
+        word = int(self._records.value) >> (8 * self._size * (self._most - count))
+        self._parts.append(word.to_bytes(self._size * count, "little"))
+        self.left -= count

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from sqwire.compiler.build import Build
 from sqwire.hw import axis
 from sqwire.hw.beat import Beat
+from sqwire.hw.ports import as_tuple, names, one_or_all
 from sqwire.hw.ranges import Range
 
 from . import harness, runner, words
-from .play import Play, Recording, Result, Stalls
+from .play import Play, Recording, Result, Stalls, Transfers
 from .toolchain import SimulatorName
 from .watch import Signals, Watch, find
 
@@ -29,6 +30,7 @@ __all__ = [
     "Recording",
     "Result",
     "Stalls",
+    "Transfers",
     "Watch",
     "bench_of",
     "simulate",
@@ -50,9 +52,9 @@ _ALLOWED_WARNINGS = (
 )
 
 _RULES = (
-    "m_axis_tvalid fell before m_axis_tready came",
-    "m_axis_tdata changed before m_axis_tready came",
-    "m_axis_tlast changed before m_axis_tready came",
+    "{0}_tvalid fell before {0}_tready came",
+    "{0}_tdata changed before {0}_tready came",
+    "{0}_tlast changed before {0}_tready came",
 )
 
 
@@ -60,8 +62,8 @@ _RULES = (
 class Bench:
     """A design in its harness, built for a simulator; runs any number of plays."""
 
-    input: axis.Port
-    output: axis.Port
+    inputs: tuple[axis.Port, ...]
+    outputs: tuple[axis.Port, ...]
     watches: tuple[Watch, ...]
     signals: Mapping[str, Signals]
     """Where the watched streams are; those that are nowhere cannot be seen."""
@@ -72,8 +74,8 @@ class Bench:
     def build(
         cls,
         verilog_sources: Sequence[Path],
-        input: axis.Port,
-        output: axis.Port,
+        inputs: Sequence[axis.Port],
+        outputs: Sequence[axis.Port],
         workdir: Path,
         *,
         watches: Iterable[Watch] = (),
@@ -90,7 +92,8 @@ class Bench:
         """
         workdir = workdir.resolve()
         workdir.mkdir(parents=True, exist_ok=True)
-        bench = harness.write_verilog(harness.Harness(input, output), workdir, _TOP)
+        around = harness.Harness(tuple(inputs), tuple(outputs))
+        bench = harness.write_verilog(around, workdir, _TOP)
         streams = tuple(watches)
         signals = find(streams, verilog_sources)
         visible: dict[str, list[str]] = {}
@@ -109,7 +112,7 @@ class Bench:
             optimize=optimize,
             cache=cache,
         )
-        return cls(input, output, streams, signals, simulation, workdir)
+        return cls(around.inputs, around.outputs, streams, signals, simulation, workdir)
 
     def run(self, plays: Sequence[Play], *, timeout_seconds: float = 600) -> list[Recording]:
         """Run ``plays`` one after the other in one process of the simulator.
@@ -122,17 +125,15 @@ class Bench:
             If the simulator fails.
         """
         job = Path(tempfile.mkdtemp(prefix="job-", dir=self.workdir))
-        shape = harness.Harness(self.input, self.output)
+        shape = harness.Harness(self.inputs, self.outputs)
         for number, play in enumerate(plays):
-            records = np.concatenate(
-                [words.to_tdata(self.input, play.data), play.last[:, None].astype(np.uint8)], axis=1
-            )
-            (job / f"{number}.in").write_bytes(records.tobytes())
+            for records, given in zip(shape.ins, play.inputs, strict=True):
+                tdata = words.to_tdata(records.port, given.data)
+                raw = np.concatenate([tdata, given.last[:, None].astype(np.uint8)], axis=1)
+                (job / f"{number}.{records.name}").write_bytes(raw.tobytes())
         description = {
-            "in_bytes": shape.in_bytes,
-            "in_transfers": shape.in_transfers,
-            "out_bytes": shape.out_bytes,
-            "out_transfers": shape.out_transfers,
+            "ins": [_size(records) for records in shape.ins],
+            "outs": [_size(records) for records in shape.outs],
             "passes": [
                 {
                     "expected": play.expected,
@@ -152,12 +153,17 @@ class Bench:
         return recordings
 
     def simulate(
-        self, frames: Int, *stalls: Stalls, watch: Mapping[str, int] = MappingProxyType({})
+        self,
+        frames: Int | tuple[Int, ...],
+        *stalls: Stalls,
+        watch: Mapping[str, int] = MappingProxyType({}),
     ) -> list[Result]:
-        """Whole frames ``(frames, beats, lanes)``, once for each of ``stalls``."""
-        _check_frames(self.input, frames)
-        plays = [Play.frames(frames, self.output, stalls=kind, watch=watch) for kind in stalls]
-        return [Result.of(r, self.output, len(frames)) for r in self.run(plays)]
+        """Whole frames ``(frames, beats, lanes)``, a tuple of them for several inputs, once for
+        each of ``stalls``."""
+        _check_frames(self.inputs, as_tuple(frames))
+        plays = [Play.frames(frames, self.outputs, stalls=kind, watch=watch) for kind in stalls]
+        count = len(as_tuple(frames)[0])
+        return [Result.of(r, self.outputs, count) for r in self.run(plays)]
 
     def _watched(self, transfers: Mapping[str, int]) -> dict[str, object]:
         """For the bench: where each watched stream is, and how much of it to record."""
@@ -169,22 +175,37 @@ class Bench:
 
     def _recording(self, job: Path, number: int, play: Play) -> Recording:
         report = json.loads((job / f"{number}.json").read_text())
-        size = harness.Harness(self.input, self.output).out_bytes
-        raw = np.fromfile(job / f"{number}.out", dtype=np.uint8).reshape(-1, size)
-        tdata = self.output.bits // 8
-        cycles = np.ascontiguousarray(raw[:, tdata + 1 :]).view("<u4").astype(np.int64).reshape(-1)
-        violations = [rule for bit, rule in enumerate(_RULES) if report["violations"] >> bit & 1]
-        if len(raw) < play.expected:
-            violations.append(
-                f"nothing moved for {play.idle_cycles} cycles after {len(raw)} of "
-                f"{play.expected} output transfers"
+        shape, prefixes = (
+            harness.Harness(self.inputs, self.outputs),
+            names("m_axis", len(self.outputs)),
+        )
+        violations, outputs = [], []
+        for records, name, expected, broken in zip(
+            shape.outs, prefixes, play.expected, report["violations"], strict=True
+        ):
+            file = job / f"{number}.{records.name}"
+            raw = np.fromfile(file, dtype=np.uint8).reshape(-1, records.bytes)
+            tdata = records.port.bits // 8
+            cycles = np.ascontiguousarray(raw[:, tdata + 1 :]).view("<u4").astype(np.int64)
+            outputs.append(
+                Transfers(
+                    data=words.from_tdata(records.port, raw[:, :tdata]),
+                    last=raw[:, tdata] == 1,
+                    cycles=cycles.reshape(-1) - report["first_in"],
+                )
             )
+            violations += [
+                rule.format(name) for bit, rule in enumerate(_RULES) if broken >> bit & 1
+            ]
+            if len(raw) < expected:
+                violations.append(
+                    f"nothing moved for {play.idle_cycles} cycles after {len(raw)} of "
+                    f"{expected} output transfers" + (f" on {name}" if len(prefixes) > 1 else "")
+                )
         if not report["all_taken"]:
             violations.append("not all input transfers were taken")
         return Recording(
-            data=words.from_tdata(self.output, raw[:, :tdata]),
-            last=raw[:, tdata] == 1,
-            cycles=cycles - report["first_in"],
+            outputs=tuple(outputs),
             errors=report["errors"],
             violations=tuple(violations),
             seen={
@@ -200,11 +221,15 @@ class Bench:
         )
 
 
+def _size(records: harness.Records) -> dict[str, object]:
+    return {"name": records.name, "bytes": records.bytes, "transfers": records.transfers}
+
+
 def simulate(
     verilog_sources: Sequence[Path],
-    input: axis.Port,
-    output: axis.Port,
-    frames: Int,
+    inputs: Sequence[axis.Port],
+    outputs: Sequence[axis.Port],
+    frames: Int | tuple[Int, ...],
     workdir: Path,
     *,
     stalls: Stalls = "none",
@@ -214,19 +239,21 @@ def simulate(
 ) -> Result:
     """Build a design in ``workdir`` and run ``frames`` (frames, beats, lanes) through it once.
 
+    ``frames`` is a tuple of arrays where there are several inputs.
     For several runs of one design use :class:`Bench`: building takes longer than running.
     """
-    _check_frames(input, frames)
+    _check_frames(tuple(inputs), as_tuple(frames))
     bench = Bench.build(
         verilog_sources,
-        input,
-        output,
+        inputs,
+        outputs,
         workdir,
         watches=watches,
         simulator=simulator,
         cache=cache,
     )
-    everything = {watch.name: frames.size for watch in bench.watches}
+    most = sum(x.size for x in as_tuple(frames))
+    everything = {watch.name: most for watch in bench.watches}
     return bench.simulate(frames, stalls, watch=everything)[0]
 
 
@@ -236,7 +263,7 @@ def bench_of(build: Build) -> Bench:
     The output of every layer can be watched, by the name of its node.
     """
     stages = {stage.name: stage for stage in build.plan.network.stages}
-    last = {node: stages[name] for node, name in build.plan.outputs.items()}
+    last = {node: stages[name] for node, name in build.plan.ends.items()}
     watches = [
         Watch(node, f"network.{stage.instance}", stage.spec.outputs[0])
         for node, stage in last.items()
@@ -251,41 +278,48 @@ def bench_of(build: Build) -> Bench:
     )
 
 
-def ports(build: Build) -> tuple[axis.Port, axis.Port]:
-    """The ports of a build's Verilog, by its own ``plan.json``."""
+def ports(build: Build) -> tuple[tuple[axis.Port, ...], tuple[axis.Port, ...]]:
+    """The inputs and the outputs of a build's Verilog, by its own ``plan.json``."""
     plan = json.loads((build.path / "plan.json").read_text())
-    made = [
-        axis.Port(Beat(Range(*port["range"]), port["channels"]), port["beats"])
-        for port in (plan["s_axis"], plan["m_axis"])
-    ]
-    return made[0], made[1]
+    inputs, outputs = (
+        tuple(
+            axis.Port(Beat(Range(*port["range"]), port["channels"]), port["beats"])
+            for port in plan[name]
+        )
+        for name in ("s_axis", "m_axis")
+    )
+    return inputs, outputs
 
 
-def simulate_build(build: Build, codes: Int, *, stalls: Stalls = "none") -> Result:
-    """Run input codes (frames, height, width, channels) through a build's Verilog.
+def simulate_build(build: Build, *codes: Int, stalls: Stalls = "none") -> Result:
+    """Run input codes (frames, height, width, channels), one array for each input, through a
+    build's Verilog.
 
     Raises
     ------
     ValueError
-        If the codes are not the network's input.
+        If the codes are not the network's inputs.
     SimulationError
         If the simulator fails, or the circuit breaks a rule of its streams.
     """
-    build.graph.input.check(codes)
-    bench = bench_of(build)
-    frames = codes.reshape(len(codes), bench.input.frame, bench.input.beat.lanes)
-    return bench.simulate(frames, stalls)[0].check()
+    build.graph.check(*codes)
+    frames = one_or_all([x.reshape(len(x), -1, x.shape[-1]) for x in codes])
+    return bench_of(build).simulate(frames, stalls)[0].check()
 
 
-def _check_frames(port: axis.Port, frames: Int) -> None:
-    shape = (port.frame, port.beat.lanes)
-    if frames.ndim != 3 or frames.shape[1:] != shape or frames.dtype.kind not in "iu":
+def _check_frames(ports: tuple[axis.Port, ...], frames: tuple[Int, ...]) -> None:
+    if len(ports) != len(frames) or len({len(x) for x in frames}) != 1:
         raise ValueError(
-            f"simulate: frames must be integers of shape (frames, {shape[0]}, {shape[1]}), "
-            f"not {frames.dtype} {frames.shape}"
+            f"simulate: frames must be as many for each of {len(ports)} inputs, not "
+            f"{', '.join(str(len(x)) for x in frames)}"
         )
-    low, high = port.beat.range.lo, port.beat.range.hi
-    if frames.size and not low <= frames.min() <= frames.max() <= high:
-        raise ValueError(
-            f"simulate: codes must be in {low}..{high}, not {frames.min()}..{frames.max()}"
-        )
+    for port, x in zip(ports, frames, strict=True):
+        shape = (port.frame, port.beat.lanes)
+        if x.ndim != 3 or x.shape[1:] != shape or x.dtype.kind not in "iu":
+            raise ValueError(
+                f"simulate: frames must be integers of shape (frames, {shape[0]}, {shape[1]}), "
+                f"not {x.dtype} {x.shape}"
+            )
+        low, high = port.beat.range.lo, port.beat.range.hi
+        if x.size and not low <= x.min() <= x.max() <= high:
+            raise ValueError(f"simulate: codes must be in {low}..{high}, not {x.min()}..{x.max()}")

@@ -11,27 +11,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqwire.hw import axis
+from sqwire.hw.ports import as_tuple, names, one_or_all
 
 from .toolchain import SimulationError
 
-__all__ = ["Play", "Recording", "Result", "Stalls"]
+__all__ = ["Play", "Recording", "Result", "Stalls", "Transfers"]
 
 Int = NDArray[np.int64]
 Stalls = Literal["none", "source", "sink", "both"]
 
 
 @dataclass(frozen=True)
+class Transfers:
+    """Transfers on one AXI4-Stream port, one behind the other."""
+
+    data: Int
+    """One row of lanes for each transfer."""
+    last: NDArray[np.bool_]
+    """Its ``tlast``."""
+    cycles: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Where they came out of the design, the cycle of each; cycle 0 is the one of the first
+    transfer into the design."""
+
+    @classmethod
+    def frames(cls, frames: Int) -> Transfers:
+        """Whole frames ``(frames, beats, lanes)``, ``tlast`` on the last beat of each."""
+        count, beats, lanes = frames.shape
+        last = np.zeros((count, beats), dtype=np.bool_)
+        last[:, -1] = True
+        return cls(frames.reshape(-1, lanes), last.reshape(-1))
+
+
+@dataclass(frozen=True)
 class Play:
     """One pass over the design, from reset to rest: explicit AXI4-Stream transfers.
 
-    ``data`` holds one row of lanes a transfer, ``last`` their ``tlast``; ``expected`` is the
-    number of output transfers after which all is there, apart from surplus ones.
-    ``cut_after`` transfers of it are fed before, and cut off by a reset.
+    ``inputs`` are the transfers of each input, ``expected`` for each output the
+    number of transfers after which all is there, apart from surplus ones.
+    ``cut_after`` transfers of each input are fed before, and cut off by a reset.
     """
 
-    data: Int
-    last: NDArray[np.bool_]
-    expected: int
+    inputs: tuple[Transfers, ...]
+    expected: tuple[int, ...]
     stalls: Stalls = "none"
     cut_after: int = 0
     watch: Mapping[str, int] = field(default_factory=dict)
@@ -44,20 +65,17 @@ class Play:
     @classmethod
     def frames(
         cls,
-        frames: Int,
-        output: axis.Port,
+        frames: Int | tuple[Int, ...],
+        outputs: tuple[axis.Port, ...],
         *,
         stalls: Stalls = "none",
         watch: Mapping[str, int] = MappingProxyType({}),
     ) -> Play:
-        """Whole frames ``(frames, beats, lanes)``, ``tlast`` on the last beat of each."""
-        count, beats, lanes = frames.shape
-        last = np.zeros((count, beats), dtype=np.bool_)
-        last[:, -1] = True
+        """Whole frames ``(frames, beats, lanes)``; a tuple of them for several inputs."""
+        inputs = as_tuple(frames)
         return cls(
-            data=frames.reshape(-1, lanes),
-            last=last.reshape(-1),
-            expected=count * int(output.frame),
+            inputs=tuple(Transfers.frames(x) for x in inputs),
+            expected=tuple(len(inputs[0]) * int(port.frame) for port in outputs),
             stalls=stalls,
             watch=watch,
         )
@@ -67,11 +85,7 @@ class Play:
 class Recording:
     """What came out in one :class:`Play`: output transfers, and what was seen beside them."""
 
-    data: Int
-    """One row of lanes for each transfer."""
-    last: NDArray[np.bool_]
-    cycles: Int
-    """Cycle of each transfer; cycle 0 is the one of the first transfer into the design."""
+    outputs: tuple[Transfers, ...]
     errors: int
     """Cycles in which ``error`` was high."""
     violations: tuple[str, ...]
@@ -84,8 +98,9 @@ class Recording:
 class Result:
     """Frames out of the design, for frames that went in."""
 
-    y: Int
-    """``(frames, beats, lanes)``: the whole frames that came out, all of them if nothing broke."""
+    ys: tuple[Int, ...]
+    """For each output ``(frames, beats, lanes)``: the whole frames that came out, all of them if
+    nothing broke."""
     cycles: int
     """From the first transfer in to the last one out, both counted."""
     latency_cycles: int
@@ -98,6 +113,11 @@ class Result:
     """Broken rules: missing or surplus transfers, ``tlast`` out of place, the stream contract."""
     seen: Mapping[str, Int]
     """For each watched stream, its first transfers ``(transfers, lanes)``."""
+
+    @property
+    def y(self) -> Int | tuple[Int, ...]:
+        """The frames of the output; a tuple where there are several outputs."""
+        return one_or_all(self.ys)
 
     def check(self) -> Result:
         """This result, if no rule was broken.
@@ -113,25 +133,33 @@ class Result:
         return self
 
     @classmethod
-    def of(cls, recording: Recording, output: axis.Port, frames: int) -> Result:
-        """The frames in a recording."""
+    def of(cls, recording: Recording, outputs: tuple[axis.Port, ...], frames: int) -> Result:
+        """The frames in a recording. A frame is out when it is out of every output."""
         violations = list(recording.violations)
-        beats, came = int(output.frame), len(recording.data)
-        if came > frames * beats:
-            violations.append(f"{came - frames * beats} transfers more than {frames} frames have")
-        whole = min(came // beats, frames)
-        want = np.arange(came) % beats == beats - 1
-        wrong = np.flatnonzero(recording.last != want)
-        if wrong.size:
-            frame, at = divmod(int(wrong[0]), beats)
-            level = "high" if recording.last[wrong[0]] else "low"
-            violations.append(f"m_axis_tlast is {level} on transfer {at} of frame {frame}")
-        ends = recording.cycles[: whole * beats].reshape(-1, beats)[:, -1]
+        ys, all_ends = [], []
+        prefixes = names("m_axis", len(outputs))
+        for name, port, got in zip(prefixes, outputs, recording.outputs, strict=True):
+            beats, came = int(port.frame), len(got.data)
+            if came > frames * beats:
+                violations.append(
+                    f"{came - frames * beats} transfers more on {name} than {frames} frames have"
+                )
+            whole = min(came // beats, frames)
+            want = np.arange(came) % beats == beats - 1
+            wrong = np.flatnonzero(got.last != want)
+            if wrong.size:
+                frame, at = divmod(int(wrong[0]), beats)
+                level = "high" if got.last[wrong[0]] else "low"
+                violations.append(f"{name}_tlast is {level} on transfer {at} of frame {frame}")
+            all_ends.append(got.cycles[: whole * beats].reshape(-1, beats)[:, -1])
+            ys.append(got.data[: whole * beats].reshape(whole, beats, port.beat.lanes))
+        ends = np.max([e[: min(map(len, all_ends))] for e in all_ends], axis=0)
+        lasts = [int(got.cycles[-1]) for got in recording.outputs if len(got.cycles)]
         return cls(
-            y=recording.data[: whole * beats].reshape(whole, beats, output.beat.lanes),
-            cycles=int(recording.cycles[-1]) + 1 if came else 0,
-            latency_cycles=int(ends[0]) + 1 if whole else 0,
-            cycles_per_frame=float(np.diff(ends).mean()) if whole > 1 else None,
+            ys=tuple(ys),
+            cycles=max(lasts) + 1 if lasts else 0,
+            latency_cycles=int(ends[0]) + 1 if len(ends) else 0,
+            cycles_per_frame=float(np.diff(ends).mean()) if len(ends) > 1 else None,
             errors=recording.errors,
             violations=tuple(violations),
             seen=recording.seen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from sqwire.compiler.errors import CompileError
 from sqwire.compiler.exact import Arbiter, Undecided
 from sqwire.compiler.graph import Graph
+from sqwire.compiler.host import Output
+from sqwire.compiler.ops import Tensor
+from sqwire.hw.ports import names
 
 __all__ = ["Comparison", "Rounding", "Vectors", "compare", "load_vectors"]
 
@@ -24,20 +28,22 @@ _MOST_SHARE, _MOST_VALUES = 0.1, 100
 
 @dataclass(frozen=True)
 class Vectors:
-    """Frames as the ONNX graph takes them, ``x``, and gives them, ``y``."""
+    """Frames as the ONNX graph takes them, ``x``, and gives them, ``y``: one array for each input
+    and each output, in the order of the graph."""
 
-    x: NDArray[Any]
-    y: NDArray[Any]
+    x: tuple[NDArray[Any], ...]
+    y: tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
 class Rounding:
     """A value that float32 arithmetic put on the other side of a rounding boundary.
 
-    ``index`` is that in the ONNX output's frame; ``reference`` the value in the vectors, ``exact``
-    the real number, which our integer stands for.
+    ``index`` is that in the frame of the ONNX output ``output``; ``reference`` the value in the
+    vectors, ``exact`` the real number, which our integer stands for.
     """
 
+    output: str
     frame: int
     index: tuple[int, ...]
     reference: float
@@ -45,7 +51,10 @@ class Rounding:
 
     def __str__(self) -> str:
         where = ", ".join(map(str, self.index))
-        return f"frame {self.frame}, [{where}]: {self.reference:.9g}, exactly {self.exact:.9g}"
+        return (
+            f'output "{self.output}", frame {self.frame}, [{where}]: {self.reference:.9g}, '
+            f"exactly {self.exact:.9g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,38 +69,44 @@ class Comparison:
     difference: str = ""
 
 
-def load_vectors(file: Path) -> Vectors:
+def load_vectors(file: Path, graph: Graph) -> Vectors:
     """What a ``.npz`` with ``x`` and ``y`` holds.
+
+    Where there are several inputs they are ``x0``, ``x1``, ..., in the order of ``graph``, and
+    several outputs are ``y0``, ``y1``, ...
 
     Raises
     ------
     ValueError
-        If it is not such a file, or ``x`` and ``y`` do not hold as many frames, one at least.
+        If it is not such a file, or its arrays do not hold as many frames, one at least.
     """
+    wanted = (*names("x", len(graph.inputs)), *names("y", len(graph.outputs)))
+    asked = f"{', '.join(wanted[:-1])} and {wanted[-1]}"
     try:
         with np.load(file, allow_pickle=False) as loaded:
-            x, y = loaded["x"], loaded["y"]
+            arrays = [loaded[name] for name in wanted]
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise ValueError(
-            f"Vectors {file}: it must be a .npz with x and y, and is not ({error})"
+            f"Vectors {file}: it must be a .npz with {asked}, and is not ({error})"
         ) from error
-    counts = [len(array) if array.ndim else 0 for array in (x, y)]
-    if counts[0] != counts[1] or not counts[0]:
+    counts = [len(array) if array.ndim else 0 for array in arrays]
+    if len(set(counts)) != 1 or not counts[0]:
         raise ValueError(
-            f"Vectors {file}: x and y must be as many frames, one at least, "
-            f"not {counts[0]} and {counts[1]}"
+            f"Vectors {file}: {asked} must be as many frames, one at least, "
+            f"not {', '.join(map(str, counts[:-1]))} and {counts[-1]}"
         )
-    return Vectors(x, y)
+    count = len(graph.inputs)
+    return Vectors(tuple(arrays[:count]), tuple(arrays[count:]))
 
 
 def compare(
     graph: Graph,
     model: Path | bytes,
     vectors: Vectors,
-    codes: Int,
+    codes: tuple[Int, ...],
     progress: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Compare ``codes``, the graph's output for ``vectors.x``, with ``vectors.y``.
+    """Compare ``codes``, the graph's outputs for ``vectors.x``, with ``vectors.y``.
 
     The meaning of a network is its real-number function with the roundings it names; references
     are computed in float32. Where the two differ, the values are computed from ``model`` in exact
@@ -104,9 +119,30 @@ def compare(
     ValueError
         If the vectors do not fit the network.
     """
-    name = graph.nodes[-1].name
-    tensor, output = graph.tensors[name], graph.output
-    same = output.matches(codes, vectors.y, tensor)
+    arbiter = cache(lambda: Arbiter(model))
+    parts = [
+        _compare(graph, output, arbiter, vectors.x, y, own, progress)
+        for output, y, own in zip(graph.outputs, vectors.y, codes, strict=True)
+    ]
+    return Comparison(
+        sum(part.values for part in parts),
+        tuple(rounding for part in parts for rounding in part.roundings),
+        next((part.difference for part in parts if part.difference), ""),
+    )
+
+
+def _compare(
+    graph: Graph,
+    output: Output,
+    arbiter: Callable[[], Arbiter],
+    x: tuple[NDArray[Any], ...],
+    y: NDArray[Any],
+    codes: Int,
+    progress: Callable[[str], None],
+) -> Comparison:
+    """The same for one output."""
+    tensor = graph.tensors[output.node]
+    same = output.matches(codes, y, tensor)
     flat = np.broadcast_to(output.positions(tensor), same.shape[1:])
     wrong = np.flatnonzero(~same.all(axis=(1, 2, 3)))
     roundings: list[Rounding] = []
@@ -115,19 +151,18 @@ def compare(
     share = 1 - same.mean()
     if share > _MOST_SHARE and (~same).sum() > _MOST_VALUES:
         doubt = f"; {share:.0%} of all values: are the vectors of this network?"
-        return Comparison(same.size, (), _first(graph, vectors, codes, same) + doubt)
+        return Comparison(same.size, (), _first(output, tensor, y, codes, same) + doubt)
     doubt = ""
     try:
-        arbiter = Arbiter(model)
+        judge = arbiter()
         for frame in wrong.tolist():
             progress(f"compute frame {frame} exactly, where the vectors differ")
             # A tail such as softmax reads all channels of a position.
             places = np.unique(flat[~same[frame].all(axis=-1)])
             indices = np.stack(np.unravel_index(places, output.shape), axis=-1).tolist()
-            values = arbiter.explain(
-                vectors.x[frame], arbiter.model.outputs[0].name, [tuple(i) for i in indices]
-            )
-            exact = vectors.y[frame].astype(np.float64)
+            given = {i.name: own[frame] for i, own in zip(graph.inputs, x, strict=True)}
+            values = judge.explain(given, output.name, [tuple(i) for i in indices])
+            exact = y[frame].astype(np.float64)
             exact.reshape(-1)[places] = [float(value) for value in values]
             truth = output.matches(codes[frame : frame + 1], exact[None], tensor)[0]
             if not truth.all():
@@ -135,32 +170,32 @@ def compare(
                 break
             for place in np.unique(flat[~same[frame]]):
                 index = tuple(int(k) for k in np.unravel_index(int(place), output.shape))
-                reference = float(vectors.y[frame][index])
-                roundings.append(Rounding(frame, index, reference, float(exact[index])))
+                reference, truly = float(y[frame][index]), float(exact[index])
+                roundings.append(Rounding(output.name, frame, index, reference, truly))
             same[frame] = True
     except (CompileError, Undecided) as error:
         doubt = f"; not computed exactly: {error}"
-    difference = _first(graph, vectors, codes, same)
+    difference = _first(output, tensor, y, codes, same)
     return Comparison(same.size, tuple(roundings), difference and difference + doubt)
 
 
-def _first(graph: Graph, vectors: Vectors, codes: Int, same: NDArray[np.bool_]) -> str:
+def _first(
+    output: Output, tensor: Tensor, y: NDArray[Any], codes: Int, same: NDArray[np.bool_]
+) -> str:
     """The first value that is not ``same``, in words; nothing if there is none."""
     if same.all():
         return ""
-    name = graph.nodes[-1].name
-    tensor, output = graph.tensors[name], graph.output
     frame, row, column, channel = (int(k) for k in np.argwhere(~same)[0])
     if output.tail:
         place = np.broadcast_to(output.positions(tensor), same.shape[1:])[row, column, channel]
-        value = vectors.y[frame].reshape(-1)[place]
+        value = y[frame].reshape(-1)[place]
         want = f"must give {value:.9g} behind {output.tail}"
     else:
-        y = vectors.y[frame : frame + 1]
-        want = f"must be {output.codes(y, tensor)[0, row, column, channel]}"
+        own = output.codes(y[frame : frame + 1], tensor)
+        want = f"must be {own[0, row, column, channel]}"
     count = int((~same).sum())
     return (
-        f'Layer "{name}", frame {frame}, row {row}, column {column}, channel {channel}: '
+        f'Layer "{output.node}", frame {frame}, row {row}, column {column}, channel {channel}: '
         f"{codes[frame, row, column, channel]}, {want}"
         + (f" ({count} integers differ in all)" if count > 1 else "")
     )

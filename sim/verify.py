@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from sqwire.compiler.build import Build
 from sqwire.compiler.graph import Graph
+from sqwire.compiler.host import Input
+from sqwire.hw.ports import as_tuple, one_or_all
 
 from .check import check_operator
 from .compare import first_difference
@@ -49,9 +51,10 @@ def verify(
     Parameters
     ----------
     vectors
-        A ``.npz`` with ``x`` and ``y`` as the ONNX graph takes and gives them; the graph is
-        compared with these first, see :func:`sqwire.sim.vectors.compare`. Without it
-        :func:`stand_in_frames` are the input.
+        A ``.npz`` with ``x`` and ``y`` as the ONNX graph takes and gives them (``x0``, ``x1``,
+        ... and ``y0``, ``y1``, ... where there are several); the graph is compared with these
+        first, see :func:`sqwire.sim.vectors.compare`. Without it :func:`stand_in_frames` are the
+        input.
     frames
         At most so many through the circuit; all where None, but two at the level ``component``.
         The graph is compared with all vectors.
@@ -67,50 +70,50 @@ def verify(
     findings: list[Finding] = []
     roundings: tuple[Rounding, ...] = ()
     if vectors is None:
-        codes = stand_in_frames(graph)[:frames]
+        codes = tuple(x[:frames] for x in as_tuple(stand_in_frames(graph)))
     else:
-        reference = load_vectors(vectors)
-        codes = graph.input.quantize(reference.x)
-        progress(f"compare the graph with {len(codes)} vectors")
-        compared = compare(graph, build.path / "model.onnx", reference, graph.run(codes), progress)
+        reference = load_vectors(vectors, graph)
+        codes = tuple(i.quantize(x) for i, x in zip(graph.inputs, reference.x, strict=True))
+        progress(f"compare the graph with {len(codes[0])} vectors")
+        answer = as_tuple(graph.run(*codes))
+        compared = compare(graph, build.path / "model.onnx", reference, answer, progress)
         roundings = compared.roundings
         findings.append(_finding(f"integer graph = vectors, {compared.values} values",
                                  compared.difference or None))  # fmt: skip
-        codes = codes[:frames]
+        codes = tuple(x[:frames] for x in codes)
     if level == "component":
-        codes = codes[: frames or _COMPONENT_FRAMES]
+        codes = tuple(x[: frames or _COMPONENT_FRAMES] for x in codes)
         findings += _components(build, codes, progress)
-        return Report(level, len(codes), tuple(findings), roundings)
+        return Report(level, len(codes[0]), tuple(findings), roundings)
 
     progress(f"build the simulation of the {level}")
-    beats = int(build.input.frame)
+    beats, count = max(int(port.frame) for port in build.inputs), len(codes[0])
     bench = bench_of(build) if level == "network" else ecp5_bench(build)
-    progress(f"simulate {len(codes)} frames without stalls, {len(codes)} with")
-    some = codes[: max(1, _WATCHED_BEATS // beats)]
-    watch = _watch(graph, len(some), _WATCHED_BEATS) if level == "network" else {}
-    x = codes.reshape(len(codes), beats, -1)
+    progress(f"simulate {count} frames without stalls, {count} with")
+    some = tuple(x[: max(1, _WATCHED_BEATS // beats)] for x in codes)
+    watch = _watch(graph, len(some[0]), _WATCHED_BEATS) if level == "network" else {}
     plays = [
-        Play.frames(x, bench.output, watch=watch),
-        Play.frames(x, bench.output, stalls="both"),
-        Play.frames(x[:1], bench.output),
+        Play.frames(_beats(codes), bench.outputs, watch=watch),
+        Play.frames(_beats(codes), bench.outputs, stalls="both"),
+        Play.frames(_beats(x[:1] for x in codes), bench.outputs),
     ]
     recordings = bench.run(plays)
     free, stalled, single = (
-        Result.of(recording, bench.output, count)
-        for recording, count in zip(recordings, (len(x), len(x), 1), strict=True)
+        Result.of(recording, bench.outputs, own)
+        for recording, own in zip(recordings, (count, count, 1), strict=True)
     )
-    want = graph.run(codes)
+    want = as_tuple(graph.run(*codes))
     layers = _layers(graph, some, recordings[0], watch)
-    wrong = _wrong_frame(free, want)
-    if level == "network" and wrong is not None and all(f.passed for f in layers):
-        layers += _trace(bench, graph, codes[wrong : wrong + 1])
+    wrong = min(_wrong_frame(y, right) for y, right in zip(free.ys, want, strict=True))
+    if level == "network" and wrong < count and all(f.passed for f in layers):
+        layers += _trace(bench, graph, tuple(x[wrong : wrong + 1] for x in codes))
     findings += layers
     subject = "Verilog" if level == "network" else "netlist"
     for result, how in ((free, "without stalls"), (stalled, "with stalls")):
         findings += _outputs(f"{subject} = graph, {how}", graph, result, want)
     report = Report(
         level,
-        len(codes),
+        count,
         tuple(findings),
         roundings,
         cycles_per_frame=free.cycles_per_frame,
@@ -122,21 +125,29 @@ def verify(
     return replace(report, findings=(*findings, cycles))
 
 
-def stand_in_frames(graph: Graph, count: int = _STAND_INS) -> Int:
+def stand_in_frames(graph: Graph, count: int = _STAND_INS) -> Int | tuple[Int, ...]:
     """Input codes (count, height, width, channels): extremes first, then random, always the same.
 
     All lowest, all highest, a chequered pattern of both and its inverse, random choices of
-    both, and random codes.
+    both, and random codes. Where there are several inputs, a tuple of such arrays; before the
+    random ones every other input is then lowest while the others are highest, and the reverse.
     """
-    tensor, (low, high) = graph.input.tensor, (graph.input.range.lo, graph.input.range.hi)
-    rng = np.random.default_rng(0)
+    single = len(graph.inputs) == 1
+    return one_or_all([_stand_ins(x, k, count, single) for k, x in enumerate(graph.inputs)])
+
+
+def _stand_ins(source: Input, number: int, count: int, single: bool) -> Int:
+    tensor, (low, high) = source.tensor, (source.range.lo, source.range.hi)
+    rng = np.random.default_rng(number)
     frames = rng.integers(low, high + 1, (count, *tensor.shape))
+    lowest, highest = np.zeros(tensor.shape, np.int64), np.ones(tensor.shape, np.int64)
     chequered = np.indices(tensor.shape).sum(axis=0) % 2
     extremes = [
-        np.zeros(tensor.shape, np.int64),
-        np.ones(tensor.shape, np.int64),
+        lowest,
+        highest,
         chequered,
         1 - chequered,
+        *(() if single else (lowest, highest) if number % 2 else (highest, lowest)),
         *rng.integers(0, 2, (max(count // 4, 1), *tensor.shape)),
     ]
     for frame, pattern in zip(frames, extremes, strict=False):
@@ -144,10 +155,17 @@ def stand_in_frames(graph: Graph, count: int = _STAND_INS) -> Int:
     return frames
 
 
-def _components(build: Build, codes: Int, progress: Callable[[str], None]) -> Iterator[Finding]:
+def _beats(codes: Iterable[Int]) -> tuple[Int, ...]:
+    """Codes (frames, height, width, channels) of each input as beats."""
+    return tuple(x.reshape(len(x), -1, x.shape[-1]) for x in codes)
+
+
+def _components(
+    build: Build, codes: tuple[Int, ...], progress: Callable[[str], None]
+) -> Iterator[Finding]:
     """Each operator alone, on what reaches it."""
     network = build.plan.network
-    values = network.trace(codes.reshape(len(codes), network.beats_in, -1))
+    values = network.trace(*_beats(codes))
     for stage in network.stages:
         progress(f"check {stage.name}")
         what = f"{stage.name} ({type(stage.spec).__name__}) = its compute"
@@ -166,11 +184,11 @@ def _watch(graph: Graph, frames: int, most: int) -> dict[str, int]:
 
 
 def _layers(
-    graph: Graph, codes: Int, recording: Recording, watch: Mapping[str, int]
+    graph: Graph, codes: tuple[Int, ...], recording: Recording, watch: Mapping[str, int]
 ) -> list[Finding]:
     """Each layer's output, in the order of the graph, as far as it was watched."""
     findings = []
-    for name, want in graph.trace(codes).items() if watch else ():
+    for name, want in graph.trace(*codes).items() if watch else ():
         what = f'layer "{name}", first {watch[name]} positions'
         if name in recording.seen:
             seen = recording.seen[name]
@@ -183,28 +201,28 @@ def _layers(
     return findings
 
 
-def _outputs(what: str, graph: Graph, result: Result, want: Int) -> Iterator[Finding]:
-    """The network's output and the rules of its streams."""
+def _outputs(what: str, graph: Graph, result: Result, want: tuple[Int, ...]) -> Iterator[Finding]:
+    """The network's outputs and the rules of their streams."""
     for violation in result.violations:
         yield Finding(what, False, violation)
     if result.errors:
         yield Finding(what, False, f"error was high for {result.errors} cycles")
-    yield _finding(what, first_difference(graph.nodes[-1].name, result.y, want))
+    for output, y, right in zip(graph.outputs, result.ys, want, strict=True):
+        which = f', output "{output.name}"' if len(want) > 1 else ""
+        yield _finding(what + which, first_difference(output.node, y, right))
 
 
-def _wrong_frame(result: Result, want: Int) -> int | None:
-    """The first frame that differs or is missing."""
-    flat = want.reshape(len(want), *result.y.shape[1:])[: len(result.y)]
-    wrong = np.flatnonzero((result.y != flat).any(axis=(1, 2)))
-    if wrong.size:
-        return int(wrong[0])
-    return len(result.y) if len(result.y) < len(want) else None
+def _wrong_frame(y: Int, want: Int) -> int:
+    """The first frame that differs or is missing; their number if there is none."""
+    flat = want.reshape(len(want), *y.shape[1:])[: len(y)]
+    wrong = np.flatnonzero((y != flat).any(axis=(1, 2)))
+    return int(wrong[0]) if wrong.size else len(y)
 
 
-def _trace(bench: Bench, graph: Graph, codes: Int) -> list[Finding]:
+def _trace(bench: Bench, graph: Graph, codes: tuple[Int, ...]) -> list[Finding]:
     """The layers of one frame, played alone: its output was wrong, so where does that begin."""
-    x, watch = codes.reshape(1, bench.input.frame, -1), _watch(graph, 1, _ALL)
-    (recording,) = bench.run([Play.frames(x, bench.output, watch=watch)])
+    watch = _watch(graph, 1, _ALL)
+    (recording,) = bench.run([Play.frames(_beats(codes), bench.outputs, watch=watch)])
     return [f for f in _layers(graph, codes, recording, watch) if not f.passed]
 
 

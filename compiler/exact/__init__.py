@@ -67,8 +67,8 @@ class Evaluator:
         for name in self._changing:
             self.values.pop(name, None)
             self._grids.pop(name, None)
-        for info in self.model.inputs:
-            self._leaf(info.name, np.asarray(inputs[info.name])[None])
+        for name, values in inputs.items():
+            self._leaf(name, np.asarray(values)[None])
 
     def _leaf(self, name: str, values: NDArray[Any]) -> None:
         self.shapes[name] = values.shape

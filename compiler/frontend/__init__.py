@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,17 +19,21 @@ from .convert import Conversion, convert
 from .functions import Unary
 from .handlers import HANDLERS
 from .load import TensorInfo, load
-from .report import Inspection, rows
+from .report import Inspection, ends, rows
 from .values import Real, Refused
 
 __all__ = ["HANDLERS", "Inspection", "import_qonnx", "inspect", "load"]
 
 
-def import_qonnx(source: Path | bytes) -> Graph:
+def import_qonnx(
+    source: Path | bytes, *, progress: Callable[[str], None] = lambda _: None
+) -> Graph:
     """The integer graph of the QONNX model in a file, or in the bytes of one.
 
     A node of the graph has the name of the ONNX node it comes from: a ``Linear`` that of the
-    ``Conv``, ``MatMul`` or ``Gemm``, a ``Staircase`` that of the ``Quant``.
+    ``Conv``, ``MatMul`` or ``Gemm``, a ``Staircase`` that of the ``Quant``. Inputs and outputs are
+    in the order of the file; an input that no output depends on is left out, which ``progress`` is
+    told.
 
     Raises
     ------
@@ -37,6 +42,8 @@ def import_qonnx(source: Path | bytes) -> Graph:
     """
     graph, result = _attempt(source)
     if graph is not None:
+        for note in result.notes:
+            progress(note)
         return graph
     first, more = result.errors[0], len(result.errors) - 1
     if more:
@@ -55,8 +62,10 @@ def inspect(source: Path | bytes) -> Inspection:
         If the file is not a sound ONNX model.
     """
     graph, result = _attempt(source)
-    nodes = tuple(result.context.nodes) if graph is None else graph.nodes
-    return Inspection(rows(result.context, nodes), tuple(map(str, result.errors)))
+    reasons = tuple(map(str, result.errors))
+    if graph is None:
+        return Inspection(rows(result.context, tuple(result.context.nodes)), reasons)
+    return Inspection(rows(result.context, graph.nodes), reasons, *ends(graph), tuple(result.notes))
 
 
 def _attempt(source: Path | bytes) -> tuple[Graph | None, Conversion]:
@@ -65,7 +74,14 @@ def _attempt(source: Path | bytes) -> tuple[Graph | None, Conversion]:
     result = convert(model)
     if not result.errors:
         try:
-            return _finish(result, model.outputs), result
+            graph = _finish(result, model.outputs)
+            kept = {source.name for source in graph.inputs}
+            unused = [info.name for info in model.inputs if info.name not in kept]
+            result.notes += [
+                f'input "{name}" is left out: no output depends on it'
+                for name in (*model.unused, *unused)
+            ]
+            return graph, result
         except CompileError as error:
             result.errors.append(error)
     return None, result
@@ -73,20 +89,17 @@ def _attempt(source: Path | bytes) -> tuple[Graph | None, Conversion]:
 
 def _finish(result: Conversion, outputs: tuple[TensorInfo, ...]) -> Graph:
     context = result.context
-    inputs = [source for source in context.sources.values() if not source.assumed]
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise CompileError(
-            f"Model: it must have one input and one output, not {len(inputs)} and {len(outputs)}"
-        )
-    node, output = _output(context, result.values.get(outputs[0].name), outputs[0].name)
-    source = inputs[0].fixed
-    if source is None:
-        raise CompileError(f'Input "{inputs[0].name}": it must be quantized; put a Quant behind it')
-    return Graph(source, _used(context.nodes, {node}), output)
+    ends = tuple(_output(context, result.values.get(info.name), info.name) for info in outputs)
+    wanted = {output.node for output in ends}
+    nodes = _used(context.nodes, wanted)
+    if not nodes:
+        raise CompileError("Model: there must be something to compute between input and output")
+    sources = [source for source in context.sources.values() if source.node in wanted]
+    return Graph(tuple(source.fixed for source in sources if source.fixed), nodes, ends)
 
 
 def _used(nodes: list[Node], wanted: set[str]) -> tuple[Node, ...]:
-    """The nodes that ``wanted`` ones depend on."""
+    """The nodes that ``wanted`` ones depend on, which are added to these."""
     kept = []
     for node in reversed(nodes):
         if node.name in wanted:
@@ -102,8 +115,8 @@ _TAILS: dict[Any, str] = {
 }
 
 
-def _output(context: Context, value: Any, name: str) -> tuple[str, Output]:
-    """The node whose codes are the output ``name``, and what the host makes of them."""
+def _output(context: Context, value: Any, name: str) -> Output:
+    """The output ``name``: the node that gives its codes, and what the host makes of them."""
     try:
         if isinstance(value, Refused) and value.reason:
             raise CompileError(f"it must be available: {value.reason}")
@@ -123,13 +136,11 @@ def _output(context: Context, value: Any, name: str) -> tuple[str, Output]:
         layout = "CHW" if tail == "ArgMax" else _layout(real)
         if layout is None:
             real, layout = place.raster(call, real), "CHW"
-        if real.node not in {node.name for node in context.nodes}:
-            raise CompileError("there must be something to compute between input and output")
     except CompileError as error:
         raise CompileError(f'Output "{name}": {error}') from error
     lines: Any = [real.function.line(channel) for channel in range(real.layout.channels)]
     gains, offsets = zip(*lines, strict=True)
-    return real.node, Output(name, real.shape[1:], gains, offsets, layout, tail)
+    return Output(name, real.node, real.shape[1:], gains, offsets, layout, tail)
 
 
 def _layout(real: Real) -> Literal["CHW", "HWC"] | None:

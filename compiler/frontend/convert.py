@@ -14,7 +14,7 @@ import onnx
 from sqwire.hw.ranges import Range
 
 from ..errors import CompileError
-from ..graph import INPUT
+from ..host import source_of
 from .context import UNIT, Blank, Call, Context, Source, check_size
 from .functions import IDENTITY, Affine
 from .handlers import CHANNELS_LAST, DOMAINS, FOLDS, HANDLERS, POINTWISE
@@ -42,15 +42,16 @@ class Conversion:
     values: dict[str, Value] = field(default_factory=dict)
     """The tensors that somebody still needs: at the end, the network's outputs."""
     errors: list[CompileError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What the user should know about a network that is not refused."""
 
 
 def convert(model: Model) -> Conversion:
     """All nodes of ``model``; where one is refused, its error is kept and the others go on."""
     result = Conversion(Context())
-    for number, info in enumerate(model.inputs):
+    for info in model.inputs:
         try:
-            node = INPUT if not number else f"input:{info.name}"
-            result.values[info.name] = _input(result.context, model, info, node)
+            result.values[info.name] = _input(result.context, model, info)
         except CompileError as error:
             result.errors.append(error)
             result.values[info.name] = Refused()
@@ -67,7 +68,7 @@ def convert(model: Model) -> Conversion:
     return result
 
 
-def _input(context: Context, model: Model, info: TensorInfo, node: str) -> Real:
+def _input(context: Context, model: Model, info: TensorInfo) -> Real:
     shape = info.shape or ()
     if not 2 <= len(shape) <= 4 or min(shape[1:]) < 1 or math.prod(shape[1:]) > 1 << 24:
         raise CompileError(
@@ -79,7 +80,8 @@ def _input(context: Context, model: Model, info: TensorInfo, node: str) -> Real:
     size: Any = (*(1, 1, *positions)[-2:], channels)
     check_size(*size)
     layout = Layout((1, *shape[1:]), size, "last" if last else "first")
-    raw = f"?{info.name}"
+    raw, node = f"?{info.name}", source_of(info.name)
+    context.names.update((raw, node))
     context.sources[raw] = Source(info.name, shape[1:], layout, node, _integers(info))
     return Real(raw, IDENTITY, layout)
 

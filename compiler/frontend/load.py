@@ -58,6 +58,8 @@ class Model:
     outputs: tuple[TensorInfo, ...]
     known: Mapping[str, TensorInfo]
     opset: int
+    unused: tuple[str, ...] = ()
+    """Inputs of the file that no output depends on."""
 
 
 def load(source: Path | bytes) -> Model:
@@ -97,15 +99,15 @@ def load(source: Path | bytes) -> Model:
         nodes = _order([_node(k, node) for k, node in enumerate(graph.node)], outputs)
         used = {name for node in nodes for name in node.inputs} | set(outputs)
         known = _known(graph)
+        inputs = [i.name for i in graph.input if i.name not in initializers]
         return Model(
             tuple(nodes),
             initializers,
-            tuple(
-                known[i.name] for i in graph.input if i.name in used and i.name not in initializers
-            ),
+            tuple(known[name] for name in inputs if name in used),
             tuple(known[name] for name in outputs),
             known,
             max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=13),
+            tuple(name for name in inputs if name not in used),
         )
     except UnicodeDecodeError as error:
         raise CompileError(f"Model {name}: names must be text; {_AGAIN}") from error

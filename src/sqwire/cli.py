@@ -108,6 +108,8 @@ def inspect(
         Console(width=max(130, Console().width)).print(inspection_table(found))
         for reason in found.reasons:
             print(f"refused: {reason}")
+        for note in found.notes:
+            print(f"note: {note}")
     if found.reasons:
         raise typer.Exit(1)
 
@@ -115,26 +117,46 @@ def inspect(
 @app.command()
 def simulate(
     build: BuildFolder,
-    x: Annotated[Path, typer.Argument(help="Input frames, .npy, as the ONNX graph takes them.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where the outputs go, .npy.")] = Path(
-        "y.npy"
-    ),
+    x: Annotated[
+        Path,
+        typer.Argument(
+            help="Input frames as the ONNX graph takes them: .npy; .npz with x0, x1, ... "
+            "for several inputs."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Where the outputs go: .npy; .npz with y0, y1, ... for several outputs. "
+            "Default: y.npy or y.npz.",
+            show_default=False,
+        ),
+    ] = None,
     saturate: Annotated[
         bool, typer.Option(help="Clip values outside the input's range, as the graph does.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the circuit in Verilator on real inputs."""
-    opened, frames = verbs.open_build(build), verbs.load_array(x)
+    opened = verbs.open_build(build)
+    frames = verbs.load_arrays(x, len(opened.graph.inputs))
+    out = out or Path("y.npz" if len(opened.graph.outputs) > 1 else "y.npy")
     if not out.parent.is_dir():
         raise ValueError(f"Output {out}: its folder must exist, and does not; make it first")
-    y, result = verbs.simulate(opened, frames, saturate=saturate, progress=_say)
+    y, result = verbs.simulate(opened, *frames, saturate=saturate, progress=_say)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        draft = Path(folder) / "y.npy"
-        np.save(draft, y)
+        draft = Path(folder) / "y"
+        with draft.open("wb") as file:
+            if isinstance(y, tuple):
+                arrays: dict[str, Any] = {f"y{number}": own for number, own in enumerate(y)}
+                np.savez(file, **arrays)
+            else:
+                np.save(file, y)
         draft.replace(out)
     facts = {
-        "frames": len(y),
+        "frames": len(frames[0]),
         "output": str(out),
         "cycles_per_frame": result.cycles_per_frame,
         "latency_cycles": result.latency_cycles,
@@ -146,7 +168,8 @@ def simulate(
 def verify(
     build: BuildFolder,
     vectors: Annotated[
-        Path | None, typer.Option(help="Reference vectors, .npz with x and y.")
+        Path | None,
+        typer.Option(help="Reference vectors: .npz with x and y, or x0, x1, ... and y0, y1, ..."),
     ] = None,
     level: Annotated[str, typer.Option(help="component, network or netlist.")] = "network",
     frames: Annotated[

@@ -41,6 +41,11 @@ def plan_table(build: Build) -> Table:
         f"a frame every {planned.cycles_per_frame} cycles, latency {planned.latency_cycles}"
         + "".join(f"; queue of {j.depth} before {j.node}" for j in planned.joins)
     )
+    if len(planned.inputs) + len(planned.outputs) > 2:
+        ends = zip(planned.outputs, (output.node for output in graph.outputs), strict=True)
+        table.caption += f"\ninputs: {', '.join(planned.inputs)}; outputs: " + ", ".join(
+            f"{name} (of {node})" for name, node in ends
+        )
     return table
 
 
@@ -65,6 +70,9 @@ def inspection_table(found: Inspection) -> Table:
         f"{total} weights, {zeros / max(1, total):.1%} zero; "
         f"{sum(row.macs for row in found.rows)} multiplications a frame"
     )
+    if len(found.inputs) + len(found.outputs) > 2:
+        table.caption += f"\ninputs: {', '.join(end.name for end in found.inputs)}; outputs: "
+        table.caption += ", ".join(f"{end.name} (of {end.node})" for end in found.outputs)
     return table
 
 

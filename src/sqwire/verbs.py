@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .train import Recipe, Run
 
 __all__ = [
-    "compile", "inspect", "load_array", "open_build", "simulate", "synth", "train", "verify",
+    "compile", "inspect", "load_arrays", "open_build", "simulate", "synth", "train", "verify",
 ]  # fmt: skip
 
 Progress = Callable[[str], None]
@@ -88,30 +88,39 @@ def inspect(model: Path | str | bytes) -> Inspection:
 
 def simulate(
     build: Build | Path | str,
-    x: NDArray[np.generic],
-    *,
+    *x: NDArray[np.generic],
     stalls: Literal["none", "source", "sink", "both"] = "none",
     saturate: bool = False,
     progress: Progress = _silent,
-) -> tuple[NDArray[np.float32], Result]:
+) -> tuple[NDArray[np.float32] | tuple[NDArray[np.float32], ...], Result]:
     """Run the circuit in Verilator on real inputs; the real outputs, and the raw result.
 
-    ``x`` is (frames, channels, height, width) as the ONNX graph takes it. Values outside the
-    input's range are refused unless ``saturate``.
+    ``x`` is (frames, channels, height, width) as the ONNX graph takes it, one array for each
+    input in the order of the file; the outputs are one array, or a tuple where there are several.
+    Values outside an input's range are refused unless ``saturate``.
     """
     build = open_build(build)
     graph = build.graph
-    codes = graph.input.quantize(x, saturate=saturate)
-    last = graph.tensors[graph.nodes[-1].name]
-    beats = codes.reshape(len(codes), build.input.frame, build.input.beat.lanes)
+    if len(x) != len(graph.inputs):
+        raise ValueError(f"Inputs: there must be {len(graph.inputs)} arrays, not {len(x)}")
+    codes = [i.quantize(v, saturate=saturate) for i, v in zip(graph.inputs, x, strict=True)]
+    graph.check(*codes)
 
+    from .hw.ports import one_or_all
     from .sim.network import simulate as run
 
-    progress(f"simulate {len(codes)} frames in Verilator")
+    count = len(codes[0])
+    frames = tuple(v.reshape(count, -1, v.shape[-1]) for v in codes)
+    progress(f"simulate {count} frames in Verilator")
     with tempfile.TemporaryDirectory(prefix="sqwire.") as folder:
-        result = run([build.design], build.input, build.output, beats, Path(folder), stalls=stalls)
-    y = result.check().y.reshape(len(codes), *last.shape)
-    return graph.output.dequantize(y), result
+        result = run(
+            [build.design], build.inputs, build.outputs, frames, Path(folder), stalls=stalls
+        )
+    reals = [
+        output.dequantize(y.reshape(count, *graph.tensors[output.node].shape))
+        for output, y in zip(graph.outputs, result.check().ys, strict=True)
+    ]
+    return one_or_all(reals), result
 
 
 def verify(
@@ -124,8 +133,9 @@ def verify(
 ) -> Report:
     """Compare the circuit with the integer graph, and the graph with reference vectors.
 
-    Every integer must agree. ``vectors`` is a ``.npz`` with ``x`` and ``y``; without it random and
-    extreme frames stand in and only the circuit is compared. ``frames`` limits how many run.
+    Every integer must agree. ``vectors`` is a ``.npz`` with ``x`` and ``y`` (``x0``, ``x1``, ...
+    and ``y0``, ``y1``, ... where there are several); without it random and extreme frames stand in
+    and only the circuit is compared. ``frames`` limits how many run.
     """
     build = open_build(build)
 
@@ -157,22 +167,34 @@ def synth(
     )
 
 
-def load_array(file: Path | str) -> NDArray[np.generic]:
-    """An array from a ``.npy`` file, or ``x`` from a ``.npz``; never a pickle.
+def load_arrays(file: Path | str, count: int = 1) -> tuple[NDArray[np.generic], ...]:
+    """The inputs of a network that has ``count``; never a pickle.
+
+    One is in a ``.npy`` file, or ``x`` in a ``.npz``; several are ``x0``, ``x1``, ... in a
+    ``.npz``.
 
     Raises
     ------
     ValueError
         If the file is missing, is none, or is damaged.
     """
-    file = Path(file)
+    from .hw.ports import names
+
+    file, wanted = Path(file), names("x", count)
+    what = "a .npy array of numbers" if count == 1 else f"a .npz of numbers {', '.join(wanted)}"
     try:
         loaded = np.load(file, allow_pickle=False)
-        array = loaded["x"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded:
+                return tuple(np.asarray(loaded[name]) for name in wanted)
+        if count > 1:
+            raise ValueError
     except (OSError, ValueError, KeyError, EOFError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "damaged"
-        raise ValueError(f"Data {file}: it must be a .npy array of numbers ({reason})") from error
-    return np.asarray(array)
+        reason = "it is something else"
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        raise ValueError(f"Data {file}: it must be {what} ({reason})") from error
+    return (np.asarray(loaded),)
 
 
 def open_build(build: Build | Path | str) -> Build:

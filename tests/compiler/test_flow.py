@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from sqwire.compiler import ops
-from sqwire.compiler.graph import INPUT, Graph, Node
+from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
 from sqwire.compiler.plan import plan
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator, check_stream
+
+INPUT = "input:x"
 
 
 class Net:
@@ -41,7 +43,8 @@ class Net:
         tensor = self.tensors[self.last]
         ones = (1.0,) * tensor.channels
         shape = (tensor.channels, tensor.height, tensor.width)
-        return Graph(self.input, tuple(self.nodes), Output("y", shape, ones, (0.0,) * len(ones)))
+        output = Output("y", self.last, shape, ones, (0.0,) * len(ones))
+        return Graph((self.input,), tuple(self.nodes), (output,))
 
 
 def dense():

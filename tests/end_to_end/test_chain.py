@@ -9,7 +9,7 @@ import torch
 from sqwire import verify
 from sqwire.compiler import codec, frontend, ops
 from sqwire.compiler.build import Build
-from sqwire.compiler.graph import INPUT, Graph, Node
+from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
@@ -25,7 +25,7 @@ def as_graph(network: fz.Frozen) -> Graph:
         match node.op:
             case fz.Quantize(shape=shape, bits=bits):
                 source = Input("x", shape, 1.0, Range.unsigned(bits))
-                names[name], shapes[name] = INPUT, shape
+                names[name], shapes[name] = source.source, shape
                 continue
             case fz.Conv(weight=weight, stride=stride, padding=padding):
                 bias = np.zeros(len(weight), int)
@@ -56,11 +56,13 @@ def as_graph(network: fz.Frozen) -> Graph:
                 op = ops.Linear(codes.reshape(len(weight), 1, 1, -1), np.zeros(len(weight), int))
             case fz.Logits(gain=gain, bias=bias):
                 scale = (float(gain),) * len(bias)
-                sink = Output("y", (len(bias),), scale, tuple(float(b) for b in bias))
+                sink = Output(
+                    "y", nodes[-1].name, (len(bias),), scale, tuple(float(b) for b in bias)
+                )
                 continue
         nodes.append(Node(name, op, inputs))
         names[name] = name
-    return Graph(source, tuple(nodes), sink)
+    return Graph((source,), tuple(nodes), (sink,))
 
 
 def test_import_of_export_gives_the_same_graph(trained):

@@ -119,12 +119,12 @@ def pair_network():
     increment = Increment(beat, 6)
     pair = PairSum(increment.outputs[0], 6)
     return Network(
-        beat,
-        6,
+        (Port(beat, 6),),
         (
             Stage("increment", increment, (Source(None),)),
             Stage("pair.sum", pair, (Source("increment"),)),
         ),
+        (Source("pair.sum"),),
     )
 
 
@@ -149,11 +149,11 @@ def pair_bench(pair_network, pair_verilog, tmp_path_factory, library):
         Watch(stage.name, f"network.{stage.instance}", stage.spec.outputs[0])
         for stage in pair_network.stages
     ]
-    watches.append(Watch("none", "network.none", pair_network.output))
+    watches.append(Watch("none", "network.none", pair_network.outputs[0].beat))
     return Bench.build(
         [pair_verilog / "design.v"],
-        pair_network.axis_input,
-        pair_network.axis_output,
+        pair_network.inputs,
+        pair_network.outputs,
         tmp_path_factory.mktemp("pair_bench"),
         watches=watches,
         cache=library,
@@ -218,7 +218,7 @@ def faulty_bench(tmp_path_factory, library):
     port = Port(Beat(Range.unsigned(8), 1), Faulty.FRAME)
     text = str(rtlil.convert(Faulty(), name="sqwire_top", emit_src=False))
     return Bench.build(
-        [rtlil_to_verilog(text, folder)], port, port, folder / "bench", cache=library
+        [rtlil_to_verilog(text, folder)], [port], [port], folder / "bench", cache=library
     )
 
 

@@ -28,15 +28,15 @@ def build(pair_network, pair_verilog, library):
     (pair_verilog / "simulation").mkdir()
     (pair_verilog / "simulation" / "library").symlink_to(library)
     axes = {
-        name: {
-            "range": [port.beat.range.lo, port.beat.range.hi],
-            "channels": port.beat.lanes,
-            "beats": port.frame,
-        }
-        for name, port in (
-            ("s_axis", pair_network.axis_input),
-            ("m_axis", pair_network.axis_output),
-        )
+        name: [
+            {
+                "range": [port.beat.range.lo, port.beat.range.hi],
+                "channels": port.beat.lanes,
+                "beats": port.frame,
+            }
+            for port in ports
+        ]
+        for name, ports in (("s_axis", pair_network.inputs), ("m_axis", pair_network.outputs))
     }
     (pair_verilog / "plan.json").write_text(json.dumps(axes))
     return SimpleNamespace(path=pair_verilog, files={"netlist.v": ""})

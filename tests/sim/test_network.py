@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from sqwire.sim.network import Bench, Play, Result, simulate
+from sqwire.sim.network import Bench, Play, Result, Transfers, simulate
 from sqwire.sim.toolchain import SimulationError
 
 STALLS = ("none", "source", "sink", "both")
@@ -72,8 +72,8 @@ def test_a_stream_that_does_not_exist_is_not_seen(results):
 def test_icarus_gives_the_same_integers_in_the_same_cycles(pair_bench, pair_verilog, x, tmp_path):
     bench = Bench.build(
         [pair_verilog / "design.v"],
-        pair_bench.input,
-        pair_bench.output,
+        pair_bench.inputs,
+        pair_bench.outputs,
         tmp_path,
         watches=pair_bench.watches,
         simulator="icarus",
@@ -95,8 +95,8 @@ def test_one_call_simulates_a_design(pair_bench, pair_network, pair_verilog, x, 
     made = (pair_bench.simulation.folder / "built.json").stat().st_mtime_ns
     result = simulate(
         [pair_verilog / "design.v"],
-        pair_bench.input,
-        pair_bench.output,
+        pair_bench.inputs,
+        pair_bench.outputs,
         x[:5],
         pair_bench.workdir,
         stalls="source",
@@ -114,24 +114,24 @@ def test_short_and_long_frames_raise_error_and_the_next_frame_is_right(pair_benc
     data = np.concatenate([short, x[2], long, x[3]])
     last = np.zeros(len(data), dtype=bool)
     last[np.cumsum([len(short), 6, len(long), 6]) - 1] = True
-    plays = [Play(data, last, expected=12, stalls=stalls) for stalls in STALLS]
+    plays = [Play((Transfers(data, last),), (12,), stalls=stalls) for stalls in STALLS]
     whole = x[[0, 2, 1, 3]].copy()
     whole[0, 4:] = 0
     for recording in pair_bench.run(plays):
-        result = Result.of(recording, pair_bench.output, 4)
+        result = Result.of(recording, pair_bench.outputs, 4)
         assert np.array_equal(result.y, pair_network.compute(whole))
         assert result.errors == 2
         assert result.violations == ()
 
 
 def test_reset_in_mid_frame_leaves_nothing_behind(pair_bench, pair_network, x):
-    frames = Play.frames(x[:20], pair_bench.output)
+    frames = Play.frames(x[:20], pair_bench.outputs)
     plays = [
-        Play(frames.data, frames.last, frames.expected, "both", cut_after=cut_after)
+        Play(frames.inputs, frames.expected, "both", cut_after=cut_after)
         for cut_after in (1, 3, 8, 64)
     ]
     for recording in pair_bench.run(plays):
-        result = Result.of(recording, pair_bench.output, 20)
+        result = Result.of(recording, pair_bench.outputs, 20)
         assert np.array_equal(result.y, pair_network.compute(x[:20]))
         assert result.violations == ()
 
@@ -156,7 +156,7 @@ def test_frames_that_do_not_fit_are_refused(pair_bench, bad, message):
 
 
 def test_transfer_that_does_not_fit_its_field_is_refused(pair_bench):
-    play = Play(np.full((6, 3), 128), np.zeros(6, dtype=bool), expected=0)
+    play = Play((Transfers(np.full((6, 3), 128), np.zeros(6, dtype=bool)),), (0,))
     with pytest.raises(ValueError, match="must fit in 1 bytes"):
         pair_bench.run([play])
 
@@ -168,7 +168,7 @@ def test_transfer_that_does_not_fit_its_field_is_refused(pair_bench):
         ("CHANGES", "m_axis_tdata changed before m_axis_tready came"),
         ("LAST_CHANGES", "m_axis_tlast changed before m_axis_tready came"),
         ("LAST_WRONG", "m_axis_tlast is high on transfer 1 of frame 5"),
-        ("SURPLUS", "1 transfers more than 10 frames have"),
+        ("SURPLUS", "1 transfers more on m_axis than 10 frames have"),
         ("HANGS", "nothing moved for 500 cycles after 22 of 40 output transfers"),
         ("LOSES", "nothing moved for 500 cycles after 39 of 40 output transfers"),
         ("ERROR", None),
@@ -195,12 +195,10 @@ def broken(faulty_bench, faults):
         x[5, 1] = getattr(faults, name)
         # The sink must be in a pause when the fault comes: with 40 transfers it mostly is.
         stalls = "sink" if name in ("FALLS", "CHANGES", "LAST_CHANGES") else "none"
-        frames = Play.frames(np.tile(x, (6, 1, 1)) if stalls == "sink" else x, faulty_bench.output)
-        plays.append(
-            Play(frames.data, frames.last, frames.expected, stalls=stalls, idle_cycles=500)
-        )
+        frames = Play.frames(np.tile(x, (6, 1, 1)) if stalls == "sink" else x, faulty_bench.outputs)
+        plays.append(Play(frames.inputs, frames.expected, stalls=stalls, idle_cycles=500))
     recordings = faulty_bench.run(plays)
     return {
-        name: Result.of(recording, faulty_bench.output, play.expected // 4)
+        name: Result.of(recording, faulty_bench.outputs, play.expected[0] // 4)
         for name, play, recording in zip(names, plays, recordings, strict=True)
     }

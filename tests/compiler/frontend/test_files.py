@@ -69,7 +69,10 @@ def test_nodes_in_any_order_are_sorted(model):
 def test_nodes_that_nobody_needs_are_left_out(model):
     model.graph.node.append(helper.make_node("Einsum", ["x", "x"], ["unused"], equation="a"))
     model.graph.input.append(helper.make_tensor_value_info("spare", TensorProto.FLOAT, None))
-    frontend.import_qonnx(model.SerializeToString())
+    said = []
+    graph = frontend.import_qonnx(model.SerializeToString(), progress=said.append)
+    assert [source.name for source in graph.inputs] == ["x"]
+    assert said == ['input "spare" is left out: no output depends on it']
 
 
 def test_names_that_are_missing_or_doubled_become_unique(model):
