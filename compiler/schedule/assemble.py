@@ -76,14 +76,13 @@ def schedule(
     longest = np.prod((ring, len(taps), layout.locals, layout.rows))
     once = not in_digits or len(np.unique(place, axis=0)) == len(place)
     if dense is None:
-        dense = once and parts == 1 and bool(
-            longest <= _LONGER * products.cycles()
-        )
+        dense = once and parts == 1 and bool(longest <= _LONGER * products.cycles())
+    kernel = _Kernel(weight.shape[2], tuple(taps.tolist()))
     if dense:
         if parts > 1 or not once:
             raise ValueError("schedule: dense must have one part and one product a weight")
-        return _dense(layout, tuple(taps.tolist()), products)
-    return _sparse(layout, tuple(taps.tolist()), products)
+        return _dense(layout, kernel, products)
+    return _sparse(layout, kernel, products)
 
 
 def _parts(output: Int, bank: Int, share: Int) -> Int:
@@ -106,6 +105,14 @@ def _rank(key: Int) -> Int:
     rank = np.empty(len(key), np.int64)
     rank[order] = np.arange(len(key)) - np.repeat(first, lengths)
     return rank
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """Its columns, and its places that have any weight."""
+
+    columns: int
+    taps: tuple[int, ...]
 
 
 @dataclass
@@ -184,7 +191,7 @@ class _Products:
         return np.maximum(-(-rise // most), 1)
 
 
-def _sparse(layout: Layout, taps: tuple[int, ...], products: _Products) -> Program:
+def _sparse(layout: Layout, kernel: _Kernel, products: _Products) -> Program:
     products.sort()
     row_bits = max(layout.rows - 1, 0).bit_length()
     best: tuple[int, int | None, Int] = (0, None, np.ones_like(products.row))
@@ -221,7 +228,7 @@ def _sparse(layout: Layout, taps: tuple[int, ...], products: _Products) -> Progr
     for name, array in fields.items():
         array[when, products.lane] = getattr(products, name)
     _fill_rows(fields["row"], rotation, layout, when, products, delta)
-    return Program(layout, taps, rotation, delta_bits=delta, **fields)  # type: ignore[arg-type]
+    return Program(layout, kernel.columns, kernel.taps, rotation, delta_bits=delta, **fields)  # type: ignore[arg-type]
 
 
 def _fill_rows(
@@ -250,8 +257,8 @@ def _fill_rows(
         row[cycle] = current
 
 
-def _dense(layout: Layout, taps: tuple[int, ...], products: _Products) -> Program:
-    sizes = (layout.ring, len(taps), layout.locals, layout.rows)
+def _dense(layout: Layout, kernel: _Kernel, products: _Products) -> Program:
+    sizes = (layout.ring, len(kernel.taps), layout.locals, layout.rows)
     cycles = int(np.prod(sizes))
     rotation, tap, local, row = np.unravel_index(np.arange(cycles), sizes)
     when = np.ravel_multi_index(
@@ -267,6 +274,6 @@ def _dense(layout: Layout, taps: tuple[int, ...], products: _Products) -> Progra
 
     lanes = layout.lanes
     return Program(
-        layout, taps, alike(rotation, layout.rings), alike(tap, lanes), alike(local, lanes),
-        alike(row, lanes), value, dense=True,
+        layout, kernel.columns, kernel.taps, alike(rotation, layout.rings), alike(tap, lanes),
+        alike(local, lanes), alike(row, lanes), value, dense=True,
     )  # fmt: skip

@@ -165,9 +165,7 @@ class Search:
         new_a = self._costs(sums[ring_a] + up + np.where(same, down, 0))
         new_b = self._costs(sums[ring_b] + down + np.where(same, up, 0))
         gain = self._soft(new_a, costs) - self._soft(costs[ring_a], costs)
-        gain += np.where(
-            same[:, 0], 0, self._soft(new_b, costs) - self._soft(costs[ring_b], costs)
-        )
+        gain += np.where(same[:, 0], 0, self._soft(new_b, costs) - self._soft(costs[ring_b], costs))
         touched: set[int] = set()
         for q in np.argsort(gain, kind="stable")[:128]:
             if gain[q] > -1e-7:

@@ -39,6 +39,8 @@ class Program:
     """
 
     layout: Layout
+    columns: int
+    """Of the kernel."""
     taps: tuple[int, ...]
     rotation: np.ndarray
     tap: np.ndarray
@@ -79,6 +81,28 @@ class Program:
         return self.terms / (self.cycles * self.layout.lanes)
 
     @cached_property
+    def tap_codes(self) -> np.ndarray:
+        """How each tap is stored: row and column side by side, if that takes no more bits.
+
+        Then whether it lies in the padding is found in its row and its column apart.
+        """
+        rows, columns = np.divmod(np.array(self.taps), self.columns)
+        codes = rows << self.column_bits | columns
+        if int(codes.max()).bit_length() > _bits(len(self.taps)):
+            return np.arange(len(self.taps))
+        return codes
+
+    @property
+    def column_bits(self) -> int:
+        """Bits of the column of a tap."""
+        return _bits(self.columns)
+
+    @property
+    def apart(self) -> bool:
+        """Whether taps are stored as row and column side by side."""
+        return len(self.taps) > 1 and not np.array_equal(self.tap_codes, np.arange(len(self.taps)))
+
+    @cached_property
     def values(self) -> np.ndarray:
         """All values that occur, and 0."""
         return np.unique(np.append(np.unique(self.value), 0))
@@ -86,7 +110,7 @@ class Program:
     @property
     def tap_bits(self) -> int:
         """Bits of a tap."""
-        return _bits(len(self.taps))
+        return int(self.tap_codes.max()).bit_length()
 
     @property
     def local_bits(self) -> int:

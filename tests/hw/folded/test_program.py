@@ -12,8 +12,7 @@ WEIGHT = np.where(RNG.random((8, 3, 3, 8)) < 0.3, RNG.integers(1, 8, (8, 3, 3, 8
 
 def changed(program, **changes):
     fields = {
-        name: getattr(program, name).copy()
-        for name in ("rotation", "tap", "local", "row", "value")
+        name: getattr(program, name).copy() for name in ("rotation", "tap", "local", "row", "value")
     }
     for name, change in changes.items():
         change(fields[name])
