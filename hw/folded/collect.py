@@ -51,12 +51,13 @@ class Collect(wiring.Component):
         beats = spec.channel_beats
 
         # Cycle 0: issue a beat, if it will find a place in the queue at the end.
-        waiting = Signal(range(spec.buffers + 1))
-        places = Signal(range(spec.queue_depth + 1), init=spec.queue_depth)
+        # Both count from -1, so that the sign tells whether there is any.
+        waiting = Signal(range(-1, spec.buffers), init=-1)
+        places = Signal(range(-1, spec.queue_depth), init=spec.queue_depth - 1)
         beat, buffer = Signal(range(beats)), Signal(spec.buffer_bits)
         issue, last, taken = Signal(), Signal(), Signal()
         m.d.comb += [
-            issue.eq((waiting != 0) & (places != 0)),
+            issue.eq((waiting >= 0) & (places >= 0)),
             last.eq(beat == beats - 1),
             self.freed.eq(issue & last),
             taken.eq(self.o.valid & self.o.ready),

@@ -429,11 +429,11 @@ class _Component(wiring.Component):
         # After a reset accumulators hold rubbish, unless they have never been used: a position
         # of zeros, whose result is dropped, tells the collector from where they go on.
         used, known, warming = Signal(reset_less=True), Signal(), Signal()
-        free = Signal(range(spec.buffers + 1), init=spec.buffers)
+        free = Signal(range(-1, spec.buffers), init=spec.buffers - 1)  # the sign says if any
         start, warm = Signal(), Signal()
         m.d.comb += [
             warm.eq(used & ~known & ~warming & fetch.idle),
-            start.eq(fetch.idle & walk.ready & (free != 0) & (known | ~used) & ~warming),
+            start.eq(fetch.idle & walk.ready & (free >= 0) & (known | ~used) & ~warming),
             fetch.start.eq(start | warm),
             walk.start.eq(start),
             walk.finish.eq(fetch.last & ~buffer.blank),

@@ -58,11 +58,14 @@ class Fetch(wiring.Component):
         spec, program = self.spec, self.spec.program
         layout = program.layout
         counter = Signal(range(program.cycles))
+        following = Signal.like(counter)
+        ending = Signal(init=program.cycles == 1)  # the counter is at its end
         m.d.comb += [
-            self.last.eq(self.running & (counter == program.cycles - 1)),
-            self.idle.eq(~self.running | self.last),
+            self.last.eq(self.running & ending),
+            self.idle.eq(~self.running | ending),
+            following.eq(Mux(self.idle, 0, counter + 1)),
         ]
-        m.d.sync += counter.eq(Mux(self.idle, 0, counter + 1))
+        m.d.sync += [counter.eq(following), ending.eq(following == program.cycles - 1)]
         with m.If(self.idle):
             m.d.sync += self.running.eq(self.start)
 

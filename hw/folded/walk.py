@@ -59,25 +59,26 @@ class Walk(wiring.Component):
             Mux(last_column, Mux(last_row, raster.steps[2], raster.steps[1]), raster.steps[0])
         )
 
-        # Where the next position begins, and how many positions have been written from there on.
+        # Where the next position begins. Counters tell by their sign what is asked of them: how many
+        # positions are written beyond what the next one needs; how many places are wanting beyond
+        # what there is, as the one that runs sees it; how many frames are written whole beyond the
+        # one whose last output position has been started.
         following = Signal(range(slots), init=-raster.lead % slots)
         limit = slots + raster.lead + most + 1
-        ahead = Signal(range(-most, limit), init=raster.lead)
-        held = Signal(range(-most, limit), init=raster.lead)  # the same of the one that runs
-        # Frames of which all has been written, without those that have been started to their last
-        # output: -1 where that comes before their last input.
-        frames = Signal(range(-1, slots // raster.inputs + 2))
+        ahead = Signal(range(-raster.reach - most, limit), init=raster.lead - raster.reach)
+        wanting = Signal(range(-slots - most, limit), init=raster.lead - slots)
+        frames = Signal(range(-2, slots // raster.inputs + 1), init=-1)
         taken = Signal.like(step)
         freed, moved = Signal.like(step), Signal.like(step)
         m.d.comb += [
             moved.eq(Mux(self.start, step, 0)),
             freed.eq(Mux(self.finish, taken, 0)),
-            self.ready.eq((ahead >= raster.reach) | (frames > 0)),
-            self.room.eq(held < slots),
+            self.ready.eq((ahead >= 0) | (frames >= 0)),
+            self.room.eq(wanting < 0),
         ]
         m.d.sync += [
             ahead.eq(ahead + self.written - moved),
-            held.eq(held + self.written - pipe(m, freed, self.READ, "freed", reset_less=False)),
+            wanting.eq(wanting + self.written - pipe(m, freed, self.READ, "freed", reset_less=False)),
             frames.eq(frames + self.whole - (self.start & last_row & last_column)),
         ]
         run_row, run_column = Signal.like(row), Signal.like(column)
