@@ -1,0 +1,175 @@
+"""The line buffer: input channels in banks, read by place of the kernel and channel."""
+
+import numpy as np
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .memory import pack, pipe, ram, rom
+
+__all__ = ["LineBuffer"]
+
+
+class LineBuffer(wiring.Component):
+    """Takes beats, gives each lane the code that the program tells its bank to read.
+
+    Members
+    -------
+    data, write : ``In``
+        A beat, and whether it is one. It can be read four cycles later.
+    written, whole : ``Out(1)``
+        In the same cycle: the beat ends a position, and a frame.
+    slot, blank, outside_rows, outside_columns : ``In``
+        Where the running position begins; whether all it reads is to be 0; and two cycles later
+        than these, which rows and columns of the kernel are in the padding.
+    rotation, tap, local : ``In``
+        Two cycles after ``slot``: the program, by ring and by bank.
+    x : ``Out``
+        Four cycles after the program: a code for each lane.
+    """
+
+    DELAY = 4  # cycles from the program to the codes
+
+    def __init__(self, spec):
+        self.spec = spec
+        program, layout = spec.program, spec.program.layout
+        banks = 1 if program.dense else layout.lanes
+        rings = 1 if program.dense else layout.rings
+        super().__init__(
+            {
+                "data": In(spec.inputs[0].layout),
+                "write": In(1),
+                "written": Out(1),
+                "whole": Out(1),
+                "slot": In(range(spec.slots)),
+                "blank": In(1),
+                "outside_rows": In(spec.kernel[0]),
+                "outside_columns": In(spec.kernel[1]),
+                "rotation": In(program.rotation_bits).array(rings),
+                "tap": In(program.tap_bits).array(banks),
+                "local": In(program.local_bits).array(banks),
+                "x": Out(spec.range.shape).array(layout.lanes),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, program = self.spec, self.spec.program
+        layout = program.layout
+        write, local, slot, data = self._writer(m)
+
+        # Cycle 0: the program. The address is the slot of the place and the channel in the bank.
+        base = pipe(m, self.slot, 2, "base")
+        blank = pipe(m, self.blank, 2, "blank")
+        addresses, outside = [], []
+        for number, (tap, place) in enumerate(zip(self.tap, self.local, strict=True)):
+            address = Signal(spec.address_bits, name=f"address_{number}", reset_less=True)
+            out = Signal(name=f"outside_{number}", reset_less=True)
+            read = Signal(range(spec.slots), name=f"slot_{number}")
+            offset, padded = self._tap(m, tap, number)
+            m.d.comb += read.eq(base + offset)
+            m.d.sync += [
+                address.eq(Cat(place[: program.local_bits], read[: spec.slot_bits])),
+                out.eq(padded | blank),
+            ]
+            addresses.append(address)
+            outside.append(out)
+
+        # Cycle 1: the address goes to the bank. Cycle 2: its word; 0 instead, if in the padding.
+        words = []
+        for number in range(layout.lanes):
+            own, bank = (0 if program.dense else number), number % layout.ring
+            word = ram(
+                m, spec.bank_store, f"bank_{number}",
+                write=Cat(local[: program.local_bits], slot[: spec.slot_bits]),
+                data=data[bank % layout.lanes_in], enable=write[bank], read=addresses[own],
+            )  # fmt: skip
+            if spec.range.lo < 0:
+                word = word.as_signed()
+            first = Signal(spec.range.shape, name=f"read_{number}", reset_less=True)
+            code = Signal(spec.range.shape, name=f"code_{number}", reset_less=True)
+            hidden = Signal(name=f"hidden_{number}", reset_less=True)
+            m.d.sync += [first.eq(word), code.eq(first), hidden.eq(outside[own])]
+            with m.If(hidden):
+                m.d.sync += code.eq(0)
+            words.append(code)
+
+        # Cycle 3: lane i of a ring takes the code of bank (i + rotation) % ring.
+        for ring in range(layout.rings):
+            rotation = self.rotation[0 if program.dense else ring]
+            turn = pipe(m, rotation, 3, f"rotation_{ring}")
+            codes = words[ring * layout.ring : (ring + 1) * layout.ring]
+            for bit in range(program.rotation_bits):
+                codes = [
+                    Mux(turn[bit], codes[(k + (1 << bit)) % layout.ring], codes[k])
+                    for k in range(layout.ring)
+                ]
+            for k, code in enumerate(codes):
+                m.d.sync += self.x[ring * layout.ring + k].eq(code)
+        return m
+
+    def _tap(self, m, tap, number):
+        """How far a tap lies behind the base, and whether it is in the padding."""
+        spec, program = self.spec, self.spec.program
+        offset, padded = Signal(range(spec.slots), name=f"offset_{number}"), Signal(
+            name=f"padded_{number}"
+        )  # fmt: skip
+        with m.Switch(tap):
+            for code, place in zip(program.tap_codes.tolist(), program.taps, strict=True):
+                ky, kx = divmod(place, program.columns)
+                with m.Case(code):
+                    m.d.comb += offset.eq(spec.raster.offset(ky, kx) % spec.slots)
+                    if not program.apart:
+                        m.d.comb += padded.eq(self.outside_rows[ky] | self.outside_columns[kx])
+        if program.apart:
+            row, column = tap[program.column_bits :], tap[: program.column_bits]
+            m.d.comb += padded.eq(
+                Array(self.outside_rows)[row] | Array(self.outside_columns)[column]
+            )
+        return offset, padded
+
+    def _writer(self, m):
+        """Which banks take the beat, where, and what: one cycle after it came."""
+        spec, layout = self.spec, self.spec.program.layout
+        beats, slots = spec.beats_position, spec.slots
+        beat, position, slot = Signal(range(beats)), Signal(range(spec.raster.inputs)), Signal(
+            range(slots)
+        )  # fmt: skip
+        last = beat == beats - 1
+        m.d.comb += [
+            self.written.eq(self.write & last),
+            self.whole.eq(self.written & (position == spec.raster.inputs - 1)),
+        ]
+        with m.If(self.write):
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+        with m.If(self.written):
+            m.d.sync += [
+                slot.eq(slot + 1),
+                position.eq(Mux(self.whole, 0, position + 1)),
+            ]
+        group = layout.ring // layout.lanes_in  # beats that fill a place of all banks
+        shift = group.bit_length() - 1
+        chosen = self._bank_of_beat(m, beat, shift)
+        valid = pipe(m, self.write, 1, "write", reset_less=False)
+        enables = []
+        for bank in range(layout.ring):
+            choice = chosen[bank % layout.lanes_in]
+            enables.append(valid & (choice == bank // layout.lanes_in) if shift else valid)
+        local = pipe(m, beat >> shift, 1, "local")
+        data = [pipe(m, code, 1, f"data_{k}") for k, code in enumerate(self.data)]
+        return enables, local, pipe(m, slot, 1, "write_slot"), data
+
+    def _bank_of_beat(self, m, beat, bits):
+        """For each element of a beat, its bank among those it can go to, one cycle later."""
+        spec, layout = self.spec, self.spec.program.layout
+        if not bits:
+            return [None] * layout.lanes_in
+        banks = (layout.bank // layout.lanes_in).reshape(-1, layout.lanes_in)
+        in_order = np.arange(len(banks))[:, None] % (1 << bits)
+        if (banks == in_order).all():
+            low = Signal(bits)
+            m.d.sync += low.eq(beat)
+            return [low] * layout.lanes_in
+        words = pack(banks.T, [bits] * layout.lanes_in)
+        word = rom(m, spec.bank_rom, words, beat)
+        return [word[k * bits : (k + 1) * bits] for k in range(layout.lanes_in)]

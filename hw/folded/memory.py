@@ -1,0 +1,113 @@
+"""Memories of the folded engine, and what they take: block RAM or LUTs, whichever is cheaper."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Const, Signal
+from amaranth.lib.memory import Memory
+
+__all__ = ["Store", "block_rams", "pack", "pipe", "ram", "rom"]
+
+# Words and bits of the ways in which a block RAM of an ECP5 can be used.
+_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+# LUTs that a block RAM is worth: a device has about 400 for each.
+_LUTS_A_BLOCK = 200
+
+
+def block_rams(depth: int, width: int) -> int:
+    """Block RAMs (DP16KD) that a memory takes."""
+    return min(-(-depth // words) * -(-width // bits) for words, bits in _SHAPES)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A memory of ``depth`` words of ``width`` bits, ``rom`` or written to.
+
+    ``kind`` is ``"block"``, ``"lut"`` (LUT RAM, or a ROM of logic) or ``"none"`` where there
+    is nothing to store.
+    """
+
+    name: str
+    depth: int
+    width: int
+    rom: bool
+    copies: int = 1
+
+    @property
+    def luts(self) -> int:
+        """LUT sites of one copy if it is made of LUTs, about."""
+        if self.rom:
+            return self.width * max(1, -(-self.depth * 2 // 16) - 1)
+        cells = -(-self.width // 4) * -(-self.depth // 16)
+        return 2 * cells + self.width * (-(-self.depth // 16) - 1)
+
+    @property
+    def kind(self) -> str:
+        if not self.width or (self.rom and self.depth < 2):
+            return "none"
+        cheap = self.luts <= _LUTS_A_BLOCK * block_rams(self.depth, self.width)
+        return "lut" if cheap else "block"
+
+    @property
+    def blocks(self) -> int:
+        """Block RAMs of all copies."""
+        return self.copies * block_rams(self.depth, self.width) if self.kind == "block" else 0
+
+    @property
+    def bits(self) -> int:
+        """Bits of all copies."""
+        return self.copies * self.depth * self.width
+
+
+def pack(columns, widths) -> list[int]:
+    """Words from integer columns (each one-dimensional), the first in the least significant bits.
+
+    Negative integers are two's complement in the width of their column.
+    """
+    columns = [np.asarray(c, dtype=np.int64) for c, w in zip(columns, widths, strict=True) if w]
+    widths = [w for w in widths if w]
+    if not columns:
+        return []
+    bits = np.concatenate(
+        [(c[:, None] >> np.arange(w)) & 1 for c, w in zip(columns, widths, strict=True)], axis=1
+    ).astype(np.uint8)
+    rows = np.packbits(bits, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in rows]
+
+
+def rom(m, store: Store, words, address):
+    """``words[address]``, one cycle later."""
+    if store.kind == "none":
+        return Const(words[0] if words else 0, max(store.width, 1))
+    style = "block" if store.kind == "block" else "logic"
+    memory = Memory(shape=store.width, depth=store.depth, init=words, attrs={"ram_style": style})
+    m.submodules[store.name] = memory
+    port = memory.read_port()
+    m.d.comb += port.addr.eq(address)
+    return port.data
+
+
+def ram(m, store: Store, name, *, write, data, enable, read):
+    """The word at ``read``, at once; store it in a register next if ``store`` is a block RAM.
+
+    A word that is written in the same cycle must not be read: what comes then may be anything.
+    """
+    style = "block" if store.kind == "block" else "distributed"
+    memory = Memory(
+        shape=store.width, depth=store.depth, init=[],
+        # Without this Yosys adds logic to a block RAM for reading what is being written.
+        attrs={"ram_style": style, "no_rw_check": 1},
+    )  # fmt: skip
+    m.submodules[name] = memory
+    port, out = memory.write_port(), memory.read_port(domain="comb")
+    m.d.comb += [port.addr.eq(write), port.data.eq(data), port.en.eq(enable), out.addr.eq(read)]
+    return out.data
+
+
+def pipe(m, value, cycles, name, *, reset_less=True):
+    """``value`` some cycles later; with a reset where a rubbish one would do harm."""
+    for cycle in range(cycles):
+        held = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=reset_less)
+        m.d.sync += held.eq(value)
+        value = held
+    return value

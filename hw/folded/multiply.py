@@ -1,0 +1,174 @@
+"""How a lane multiplies a code by what its program says: three kinds."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Mux, Signal
+
+from ..ranges import Range
+
+__all__ = ["Digit", "Dsp", "Lut", "multiplier"]
+
+
+@dataclass(frozen=True)
+class Lut:
+    """Rows of AND gates and a tree of adders, a register behind each.
+
+    The bits of the narrower operand select the other one, in pairs: ``(b0 + 2 * b1) * a`` is one
+    adder.
+    """
+
+    code: Range
+    value: Range
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of a value in the program."""
+        return self.value.bits
+
+    @property
+    def latency_cycles(self) -> int:
+        return max(1, (min(self.code.bits, self.value.bits) - 1).bit_length())
+
+    def encode(self, values):
+        """What the program stores for ``values``."""
+        return values
+
+    def build(self, m, code, field):
+        value = field.as_signed() if self.value.lo < 0 else field
+        by_code = self.code.bits < self.value.bits
+        wide, narrow = (value, code) if by_code else (code, value)
+        domain, digits = (self.value, self.code) if by_code else (self.code, self.value)
+        signed = digits.lo < 0
+        # Each part is `wide` times some bits of `narrow`, of which only the last has a sign.
+        parts = []
+        for k in range(digits.bits):
+            last = signed and k == digits.bits - 1
+            own = Range(-1, 0) if last else Range(0, 1)
+            bit = Mux(narrow[k], wide, 0)
+            parts.append((-bit if last else bit, own, 1))
+        if len(parts) == 1:
+            product = Signal(_times(domain, parts[0][1]).shape, reset_less=True)
+            m.d.sync += product.eq(parts[0][0])
+            return product, None
+        level = 0
+        while len(parts) > 1:
+            level += 1
+            joined = []
+            for k in range(0, len(parts), 2):
+                value, own, bits = parts[k]
+                if k + 1 < len(parts):
+                    high, more, width = parts[k + 1]
+                    own = own + more * (1 << bits)
+                    total = value + (high << bits)
+                    if level == 1 and more.lo < 0:
+                        # A bit that counts negative is subtracted, not negated and added.
+                        total = value - (Mux(narrow[k + 1], wide, 0) << bits)
+                    value, bits = total, bits + width
+                held = Signal(
+                    _times(domain, own).shape, name=f"product_{level}_{k // 2}", reset_less=True
+                )
+                m.d.sync += held.eq(value)
+                joined.append((held, own, bits))
+            parts = joined
+        return parts[0][0], None
+
+
+@dataclass(frozen=True)
+class Dsp:
+    """A hardware multiplier."""
+
+    code: Range
+    value: Range
+
+    latency_cycles = 1
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of a value in the program."""
+        return self.value.bits
+
+    def encode(self, values):
+        """What the program stores for ``values``."""
+        return values
+
+    def build(self, m, code, field):
+        value = field.as_signed() if self.value.lo < 0 else field
+        product = Signal(_times(self.code, self.value).shape, reset_less=True)
+        m.d.sync += product.eq(code * value)
+        return product, None
+
+
+@dataclass(frozen=True)
+class Digit:
+    """Signed powers of two: a shift, and the sign for the adder behind.
+
+    The program stores which of ``places`` is shifted by, counted from one (0: nothing), and
+    above it the sign. The product is one too small where the sign is set, and the adder takes
+    the sign as its carry: so ``-a`` is ``~a`` and a carry.
+    """
+
+    code: Range
+    places: tuple[int, ...]
+    negative: bool
+
+    latency_cycles = 1
+
+    @property
+    def _index_bits(self):
+        return len(self.places).bit_length()
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of a value in the program."""
+        return self._index_bits + self.negative
+
+    def encode(self, values):
+        """What the program stores for ``values``."""
+        stored = values * 0
+        for index, place in enumerate(self.places, start=1):
+            stored[abs(values) == 1 << place] = index
+        return stored | (values < 0) << self._index_bits
+
+    def build(self, m, code, field):
+        index = field[: self._index_bits]
+        most = max(self.places, default=0)
+        bits = self.code.bits + most + (self.negative and self.code.lo >= 0)
+        shifted = Signal(Range.signed(bits).shape if self.negative else Range.unsigned(bits).shape)
+        if self.code.lo < 0:
+            shifted = Signal(Range.signed(bits).shape)
+        with m.Switch(index):
+            for number, place in enumerate(self.places, start=1):
+                with m.Case(number):
+                    m.d.comb += shifted.eq(code << place)
+            with m.Default():
+                m.d.comb += shifted.eq(0)
+        product = Signal(shifted.shape(), reset_less=True)
+        if not self.negative:
+            m.d.sync += product.eq(shifted)
+            return product, None
+        sign, carry = field[self._index_bits], Signal(reset_less=True)
+        m.d.sync += [product.eq(shifted ^ sign.replicate(len(shifted)).as_signed()), carry.eq(sign)]
+        return product, carry
+
+
+def multiplier(kind, code: Range, values):
+    """The multiplier of ``kind`` for codes in a range and these ``values`` (0 among them)."""
+    value = Range(int(values.min()), int(values.max()))
+    if kind == "lut":
+        return Lut(code, value)
+    if kind == "dsp":
+        return Dsp(code, value)
+    if kind == "digit":
+        odd = [v for v in values.tolist() if abs(v) & (abs(v) - 1)]
+        if odd:
+            raise ValueError(
+                f"Folded: values of digit lanes must be signed powers of two, not {odd[0]}; "
+                "schedule the weights in digits"
+            )
+        places = sorted({int(abs(v)).bit_length() - 1 for v in values.tolist() if v})
+        return Digit(code, tuple(places), value.lo < 0)
+    raise ValueError(f'Folded: multiplier must be "lut", "dsp" or "digit", not {kind!r}')
+
+
+def _times(a: Range, b: Range) -> Range:
+    return Range.span([a * b.lo, a * b.hi])

@@ -1,0 +1,69 @@
+"""When beats of a folded layer come and go: counting, nothing is simulated."""
+
+import numpy as np
+
+from .walk import Walk
+
+__all__ = ["departures", "interval_cycles"]
+
+_SETTLE_FRAMES = 3
+
+
+def departures(spec, arrivals) -> np.ndarray:
+    """The cycle in which each output beat leaves, see :class:`sqwire.hw.folded.engine.Folded`."""
+    arrivals = np.asarray(arrivals, dtype=np.int64)
+    if len(arrivals) % spec.beats_in or not len(arrivals):
+        raise ValueError(
+            f"Folded: arrivals must be whole frames of {spec.beats_in} beats, not {len(arrivals)}"
+        )
+    starts = _starts(spec, arrivals.reshape(-1, spec.beats_position))
+    beats = spec.channel_beats
+    # The collector takes a beat a cycle, one position after the other.
+    ready = starts + spec.first_cycles
+    index = np.arange(len(ready)) * beats
+    first = np.maximum.accumulate(ready - index) + index
+    return (first[:, None] + np.arange(beats) + spec.collect_cycles).reshape(-1)
+
+
+def _starts(spec, arrivals):
+    """The cycle in which each output position is started."""
+    raster, slots = spec.raster, spec.slots
+    positions, beats = arrivals.shape
+    frames = positions // raster.inputs
+    offsets = np.arange(frames)[:, None] * raster.inputs
+    needs = (raster.needs + offsets).reshape(-1).tolist()
+    bases = (raster.bases + offsets).reshape(-1).tolist()
+    # Without a gap in it, a position's last beat comes so much later than its first.
+    late = (arrivals - np.arange(beats)).max(axis=1).tolist()
+    cycles, channel_beats, buffers = spec.program.cycles, spec.channel_beats, spec.buffers
+    ended, done = [], []  # when input positions have come, and output positions are started
+    freed = []  # when the last beat of output positions is issued
+    before = -1
+    finished = 0  # output positions that no longer stand in the way of the next input position
+    for position, need in enumerate(needs):
+        while len(ended) < need:
+            q = len(ended)
+            # Input position q takes the place of what lies `slots` before it.
+            while finished < position and bases[finished] < q - slots + 1:
+                finished += 1
+            gate = done[finished - 1] + cycles + Walk.READ + 1 if finished else 0
+            before = max(late[q], before + 1, gate) + beats - 1
+            ended.append(before)
+        start = ended[need - 1] + 1
+        if position:
+            start = max(start, done[-1] + cycles)
+        if position >= buffers:
+            start = max(start, freed[position - buffers] + 1)
+        done.append(start)
+        issue = start + spec.first_cycles
+        if position:
+            issue = max(issue, freed[-1] + 1)
+        freed.append(issue + channel_beats - 1)
+    return np.array(done, dtype=np.int64)
+
+
+def interval_cycles(spec) -> int:
+    """Cycles from frame to frame where input is always there."""
+    frames = _SETTLE_FRAMES + -(-spec.slots // spec.raster.inputs) + spec.buffers
+    last = departures(spec, np.zeros(frames * spec.beats_in, np.int64)).reshape(frames, -1)[:, -1]
+    return int(last[-1] - last[-2])
