@@ -17,9 +17,11 @@ from sqwire import _version
 from sqwire.hw import axis
 
 from . import codec, emit, frontend, passes
+from .choose import Target
 from .errors import BuildError
+from .folding import Fold
 from .graph import Graph
-from .plan import Plan, plan
+from .plan import FASTEST, Plan, plan
 
 __all__ = ["Build", "compile_model"]
 
@@ -81,7 +83,9 @@ class Build:
     @cached_property
     def plan(self) -> Plan:
         """The plan of :attr:`graph`; plans are reproducible, so it is the one in ``plan.json``."""
-        return plan(self.graph)
+        document = json.loads((self.path / "plan.json").read_text())
+        folds = {name: Fold(**fold) for name, fold in document["folds"].items()}
+        return plan(self.graph, Target(folds=folds))
 
     @property
     def inputs(self) -> tuple[axis.Port, ...]:
@@ -112,7 +116,11 @@ class Build:
 
 
 def compile_model(
-    source: Path | bytes, out: Path | str, *, progress: Callable[[str], None] = lambda _: None
+    source: Path | bytes,
+    out: Path | str,
+    target: Target = FASTEST,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Build:
     """Compile a QONNX model to the build folder ``out``.
 
@@ -136,7 +144,7 @@ def compile_model(
     progress("read the model")
     graph = passes.optimize(frontend.import_qonnx(source, progress=progress))
     progress("plan the circuit")
-    planned = plan(graph)
+    planned = plan(graph, target)
     progress("write RTLIL")
     rtlil = emit.emit_rtlil(planned.network)
     with _whole(out) as folder:

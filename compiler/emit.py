@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -13,6 +14,9 @@ from .tools import YOSYS, Workshop
 
 __all__ = ["TOP", "emit_rtlil", "rtlil_to_verilog"]
 
+# A wire of no bits, and what drives it.
+_EMPTY = re.compile(r"(\s*wire width 0 \S+|connect \S+ \{\s*\})\s*$")
+
 TOP = "sqwire_top"
 """Name of the top module; see :class:`sqwire.hw.network.Network` for its ports."""
 
@@ -22,7 +26,19 @@ def emit_rtlil(network: Network) -> str:
     # No source attributes: they would hold paths of the machine that compiled.
     library = Library()
     text = rtlil.convert(network.top(), platform=library, name=TOP, emit_src=False)
-    return str(text) + library.to_rtlil()
+    return _without_empty(str(text)) + library.to_rtlil()
+
+
+def _without_empty(text: str) -> str:
+    """RTLIL without wires of no bits, which Verilog does not have."""
+    kept: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if _EMPTY.match(line):
+            while kept[-1].lstrip().startswith("attribute "):
+                kept.pop()
+        else:
+            kept.append(line)
+    return "".join(kept)
 
 
 def rtlil_to_verilog(source: str, folder: Path, *, name: str = "design") -> Path:

@@ -65,6 +65,9 @@ class Flow:
             spec = stage.spec
             ports = _ports(stage)
             wanted = np.minimum.reduce([late[s] if s in late else self._given(s) for s in ports])
+            if hasattr(spec, "latest"):
+                late.update(dict.fromkeys(stage.sources, spec.latest(_apart(wanted))))
+                continue
             ready = _apart(wanted).reshape(self.frames, -1) - spec.latency_cycles
             if hasattr(spec, "drain_cycles"):
                 ready = ready - spec.drain_cycles()

@@ -11,43 +11,21 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sqwire.hw.axis import Port
-from sqwire.hw.beat import Beat
-from sqwire.hw.buffer import Buffer
-from sqwire.hw.fork import Fork
-from sqwire.hw.network import Network, Source, Stage
+from sqwire.hw.network import Network
 from sqwire.hw.ports import names
-from sqwire.hw.queue import Queue
 
-from . import ops
+from .choose import Target, choose
 from .flow import Flow
+from .folding import Fold
 from .graph import Graph
+from .stages import Builder, Layer, cycles_of, queue_name
 
-__all__ = ["Join", "Layer", "Plan", "plan"]
+__all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
 
-Int = NDArray[np.int64]
 
 # Queues are looked at over so many cycles more than two frames take.
 _HORIZON_CYCLES = 4096
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One node of the graph as hardware."""
-
-    name: str
-    engine: str
-    stages: tuple[str, ...]
-    """Names of its stages in the network; the last one puts out what the node computes."""
-    weights: int
-    nonzeros: int
-    adders: int
-    beats_in: int
-    beats_out: int
-    latency_cycles: int
 
 
 @dataclass(frozen=True)
@@ -86,11 +64,13 @@ class Plan:
     joins: tuple[Join, ...]
     cycles_per_frame: int
     latency_cycles: int
+    folds: Mapping[str, Fold]
+    """How layers are folded, by the node of the linear map."""
 
     @cached_property
     def ends(self) -> Mapping[str, str]:
-        """For each node of the graph, the stage that puts out its codes."""
-        return {layer.name: layer.stages[-1] for layer in self.layers}
+        """For each node of the graph that has stages, the one that puts out its codes."""
+        return {layer.name: layer.stages[-1] for layer in self.layers if layer.stages}
 
     def to_json(self) -> str:
         """The plan as text, the same text for the same plan."""
@@ -99,6 +79,7 @@ class Plan:
             "latency_cycles": self.latency_cycles,
             "s_axis": _ports("s_axis", self.inputs, self.network.inputs),
             "m_axis": _ports("m_axis", self.outputs, self.network.outputs),
+            "folds": {name: asdict(fold) for name, fold in self.folds.items()},
             "layers": [asdict(layer) for layer in self.layers],
             "joins": [asdict(join) for join in self.joins],
             "stages": [
@@ -132,23 +113,32 @@ def _ports(name: str, tensors: tuple[str, ...], ports: tuple[Port, ...]) -> list
     ]
 
 
-def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -> Plan:
-    """Choose the hardware for each node: here the spatial engine for all.
+FASTEST = Target()
+"""Everything spatial: one position a cycle."""
+
+
+def plan(
+    graph: Graph,
+    target: Target = FASTEST,
+    *,
+    depths: Mapping[tuple[str, int], int] | None = None,
+) -> Plan:
+    """Choose the hardware for each node, and connect it.
 
     ``depths`` overrides the depth of the queue on an input of a node, as ``{(node, input): depth}``
     (for tests: the plan's own depths are right).
     """
     chains = {node.name: chain for node, chain in graph.lowered()}
-    specs = [spec for chain in chains.values() for _, spec in chain]
-    beats = [input.tensor.positions for input in graph.inputs]
-    interval = max(*beats, *(max(spec.beats_in, spec.beats_out) for spec in specs))
+    choice = choose(graph, chains, target)
+    built = Builder(graph, chains, choice, {})
+    interval = max(*built.inputs.values(), *(cycles_of(stage.spec) for stage in built.stages))
     frames = 2 + _HORIZON_CYCLES // interval
-    fixed = {_queue(node, number): depth for (node, number), depth in (depths or {}).items()}
+    fixed = {queue_name(node, number): depth for (node, number), depth in (depths or {}).items()}
     queues = fixed
     ahead: dict[str, tuple[int, str]] | None = None
     while True:
         # A queue takes a cycle or two itself, for which others may have to wait.
-        built = _Builder(graph, chains, queues)
+        built = Builder(graph, chains, choice, queues)
         flow = Flow(built.inputs, built.stages, frames, interval)
         stages = flow.by_name
         if ahead is None:
@@ -181,104 +171,5 @@ def plan(graph: Graph, *, depths: Mapping[tuple[str, int], int] | None = None) -
         joins=joins,
         cycles_per_frame=interval,
         latency_cycles=last + 1,
+        folds={name: fold for name, (_, fold, _) in choice.folds.items()},
     )
-
-
-def _queue(node: str, number: int) -> str:
-    return f"{node}.queue{number}"
-
-
-@dataclass(frozen=True)
-class _Wait:
-    """A place where beats may have to wait, in a queue called ``name``, for ``stage``."""
-
-    name: str
-    node: str
-    input: int
-    source: Source
-    stage: str
-    others: tuple[Source, ...] = ()
-    """What else ``stage`` waits for."""
-
-
-class _Builder:
-    """The stages of a graph, with queues as deep as ``queues`` says."""
-
-    def __init__(self, graph: Graph, chains: Mapping[str, ops.Chain], queues: Mapping[str, int]):
-        self.graph, self.chains, self.queues = graph, chains, queues
-        self.stages: list[Stage] = []
-        self.layers: list[Layer] = []
-        self.waits: list[_Wait] = []
-        self.forks: dict[str, str] = {}
-        self.uses = graph.uses()
-        self.copies: dict[str, list[Source]] = {}
-        self.ports = [
-            Port(Beat(tensor.range, tensor.channels), tensor.positions)
-            for tensor in (input.tensor for input in graph.inputs)
-        ]
-        self.inputs = {Source(None, k): port.frame for k, port in enumerate(self.ports)}
-        self.beats = {Source(None, k): (port.beat, port.frame) for k, port in enumerate(self.ports)}
-        forks = names("input", len(self.ports))
-        for k, input in enumerate(graph.inputs):
-            self._offer(input.source, Source(None, k), forks[k], input.name)
-        for node in graph.nodes:
-            self._layer(node.name, node.op, [self.copies[name].pop(0) for name in node.inputs])
-
-    def _stage(self, name: str, spec: Any, *sources: Source) -> Source:
-        self.stages.append(Stage(name, spec, sources))
-        for port, beat in enumerate(spec.outputs):
-            self.beats[Source(name, port)] = (beat, spec.beats_out)
-        return Source(name)
-
-    def _layer(self, name: str, op: ops.Op, sources: list[Source]) -> None:
-        """The stages of one node; a staircase ends with a buffer, which ends the path of ready."""
-        first = len(self.stages)
-        for suffix, spec in self.chains[name]:
-            stage = f"{name}.{suffix}"
-            if len(sources) > 1:
-                for k, source in enumerate(sources):
-                    others = tuple(sources[:k] + sources[k + 1 :])
-                    self.waits.append(_Wait(_queue(name, k), name, k, source, stage, others))
-                sources = [self._wait(_queue(name, k), s) for k, s in enumerate(sources)]
-            elif spec.beats_out > spec.beats_in:
-                # While it gives more beats than it takes, what comes before it stands still.
-                self.waits.append(_Wait(f"{stage}.queue", name, 0, sources[0], stage))
-                sources = [self._wait(f"{stage}.queue", sources[0])]
-            sources = [self._stage(stage, spec, *sources)]
-        (out,) = sources
-        if isinstance(op, ops.Staircase):
-            out = self._stage(f"{name}.buffer", Buffer(*self.beats[out]), out)
-        own = self.stages[first:]
-        weight = getattr(op, "weight", np.zeros(0, np.int64))
-        self.layers.append(
-            Layer(
-                name=name,
-                engine="spatial",
-                stages=tuple(stage.name for stage in own),
-                weights=int(weight.size),
-                nonzeros=int(np.count_nonzero(weight)),
-                adders=sum(len(s.spec.graph.ops) for s in own if hasattr(s.spec, "graph")),
-                beats_in=own[0].spec.beats_in,
-                beats_out=own[-1].spec.beats_out,
-                latency_cycles=sum(stage.spec.latency_cycles for stage in own),
-            )
-        )
-        self._offer(name, out, name, name)
-
-    def _wait(self, name: str, source: Source) -> Source:
-        depth = self.queues.get(name, 0)
-        if not depth:
-            return source
-        beat, beats = self.beats[source]
-        return self._stage(name, Queue(beat, depth, beats), source)
-
-    def _offer(self, name: str, source: Source, prefix: str, shown: str) -> None:
-        """Make as many copies of a stream as there are nodes and outputs that use it."""
-        ways = self.uses[name]
-        if ways < 2:
-            self.copies[name] = [source]
-            return
-        beat, beats = self.beats[source]
-        fork = self._stage(f"{prefix}.fork", Fork(beat, ways, beats), source)
-        self.forks[f"{prefix}.fork"] = shown
-        self.copies[name] = [Source(fork.stage, way) for way in range(ways)]

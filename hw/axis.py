@@ -15,7 +15,8 @@ __all__ = ["AxisIn", "AxisOut", "Port"]
 class Port:
     """Byte layout of one AXI4-Stream port that carries ``beat``, ``frame`` of them a frame.
 
-    A transfer holds one position. Lane ``l`` (channel, innermost) sits in the bytes
+    A transfer holds one position, or the next ``beat.lanes`` of its channels where these are fewer.
+    Lane ``l`` (channel, innermost) sits in the bytes
     ``[l * lane_bytes, (l + 1) * lane_bytes)`` of ``tdata``, least significant byte first, two's
     complement and sign-extended (zero-extended where the range has no negative values).
     Positions follow in raster order: rows top to bottom, each left to right.
@@ -43,6 +44,10 @@ class Port:
     def bits(self) -> int:
         """Width of ``tdata``."""
         return 8 * self.lane_bytes * self.beat.lanes
+
+    def beats(self, codes):
+        """Codes ``(frames, height, width, channels)`` as ``(frames, beats, lanes)``."""
+        return codes.reshape(len(codes), self.frame, self.beat.lanes)
 
     def pack(self, values) -> int:
         """The ``tdata`` word that carries ``values`` (one a lane)."""

@@ -48,7 +48,8 @@ def first_difference(
     ``want`` is ``(frames, positions, channels)`` or ``(frames, rows, columns, channels)``, from
     which the width is taken. ``got`` has the same shape, or is ``(transfers, channels)``: the
     positions of all frames one behind the other. It may end earlier, in which case
-    what comes first behind its end is missing.
+    what comes first behind its end is missing. Its transfers may hold some channels of a position
+    each; what is not a whole position at its end does not count.
 
     Raises
     ------
@@ -60,6 +61,9 @@ def first_difference(
         want = want.reshape(len(want), -1, want.shape[3])
     frames, positions, channels = want.shape
     flat = got.reshape(-1, got.shape[-1])
+    if flat.shape[1] < channels and channels % flat.shape[1] == 0:
+        whole = flat.size // channels
+        flat = flat.reshape(-1)[: whole * channels].reshape(whole, channels)
     if flat.shape[1] != channels or len(flat) > frames * positions:
         raise ValueError(
             f'first_difference: "{name}" must be at most {frames * positions} positions of '

@@ -303,8 +303,9 @@ def simulate_build(build: Build, *codes: Int, stalls: Stalls = "none") -> Result
         If the simulator fails, or the circuit breaks a rule of its streams.
     """
     build.graph.check(*codes)
-    frames = one_or_all([x.reshape(len(x), -1, x.shape[-1]) for x in codes])
-    return bench_of(build).simulate(frames, stalls)[0].check()
+    bench = bench_of(build)
+    frames = [port.beats(x) for port, x in zip(bench.inputs, codes, strict=True)]
+    return bench.simulate(one_or_all(frames), stalls)[0].check()
 
 
 def _check_frames(ports: tuple[axis.Port, ...], frames: tuple[Int, ...]) -> None:

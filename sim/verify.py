@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from sqwire.compiler.build import Build
 from sqwire.compiler.graph import Graph
 from sqwire.compiler.host import Input
+from sqwire.compiler.plan import Plan
+from sqwire.hw.axis import Port
 from sqwire.hw.ports import as_tuple, one_or_all
 
 from .check import check_operator
@@ -91,11 +93,11 @@ def verify(
     bench = bench_of(build) if level == "network" else ecp5_bench(build)
     progress(f"simulate {count} frames without stalls, {count} with")
     some = tuple(x[: max(1, _WATCHED_BEATS // beats)] for x in codes)
-    watch = _watch(graph, len(some[0]), _WATCHED_BEATS) if level == "network" else {}
+    watch = _watch(build.plan, len(some[0]), _WATCHED_BEATS) if level == "network" else {}
     plays = [
-        Play.frames(_beats(codes), bench.outputs, watch=watch),
-        Play.frames(_beats(codes), bench.outputs, stalls="both"),
-        Play.frames(_beats(x[:1] for x in codes), bench.outputs),
+        Play.frames(_beats(bench.inputs, codes), bench.outputs, watch=watch),
+        Play.frames(_beats(bench.inputs, codes), bench.outputs, stalls="both"),
+        Play.frames(_beats(bench.inputs, (x[:1] for x in codes)), bench.outputs),
     ]
     recordings = bench.run(plays)
     free, stalled, single = (
@@ -106,7 +108,7 @@ def verify(
     layers = _layers(graph, some, recordings[0], watch)
     wrong = min(_wrong_frame(y, right) for y, right in zip(free.ys, want, strict=True))
     if level == "network" and wrong < count and all(f.passed for f in layers):
-        layers += _trace(bench, graph, tuple(x[wrong : wrong + 1] for x in codes))
+        layers += _trace(bench, build, tuple(x[wrong : wrong + 1] for x in codes))
     findings += layers
     subject = "Verilog" if level == "network" else "netlist"
     for result, how in ((free, "without stalls"), (stalled, "with stalls")):
@@ -155,9 +157,9 @@ def _stand_ins(source: Input, number: int, count: int, single: bool) -> Int:
     return frames
 
 
-def _beats(codes: Iterable[Int]) -> tuple[Int, ...]:
+def _beats(ports: Sequence[Port], codes: Iterable[Int]) -> tuple[Int, ...]:
     """Codes (frames, height, width, channels) of each input as beats."""
-    return tuple(x.reshape(len(x), -1, x.shape[-1]) for x in codes)
+    return tuple(port.beats(x) for port, x in zip(ports, codes, strict=True))
 
 
 def _components(
@@ -165,7 +167,7 @@ def _components(
 ) -> Iterator[Finding]:
     """Each operator alone, on what reaches it."""
     network = build.plan.network
-    values = network.trace(*_beats(codes))
+    values = network.trace(*_beats(network.inputs, codes))
     for stage in network.stages:
         progress(f"check {stage.name}")
         what = f"{stage.name} ({type(stage.spec).__name__}) = its compute"
@@ -177,10 +179,9 @@ def _components(
             yield Finding(what, True)
 
 
-def _watch(graph: Graph, frames: int, most: int) -> dict[str, int]:
+def _watch(plan: Plan, frames: int, most: int) -> dict[str, int]:
     """How many beats to watch of each layer: those of ``frames``, but ``most`` at most."""
-    counts = {node.name: frames * graph.tensors[node.name].positions for node in graph.nodes}
-    return {name: min(count, most) for name, count in counts.items()}
+    return {x.name: min(frames * x.beats_out, most) for x in plan.layers if x.stages}
 
 
 def _layers(
@@ -188,12 +189,13 @@ def _layers(
 ) -> list[Finding]:
     """Each layer's output, in the order of the graph, as far as it was watched."""
     findings = []
-    for name, want in graph.trace(*codes).items() if watch else ():
-        what = f'layer "{name}", first {watch[name]} positions'
+    values = graph.trace(*codes) if watch else {}
+    for name, count in watch.items():
+        want, what = values[name], f'layer "{name}", first {count} beats'
         if name in recording.seen:
             seen = recording.seen[name]
             difference = first_difference(name, seen, want)
-            if difference and difference.got is None and len(seen) >= watch[name]:
+            if difference and difference.got is None and len(seen) >= count:
                 difference = None  # the rest was not watched
             findings.append(_finding(what, difference))
         else:
@@ -219,11 +221,12 @@ def _wrong_frame(y: Int, want: Int) -> int:
     return int(wrong[0]) if wrong.size else len(y)
 
 
-def _trace(bench: Bench, graph: Graph, codes: tuple[Int, ...]) -> list[Finding]:
+def _trace(bench: Bench, build: Build, codes: tuple[Int, ...]) -> list[Finding]:
     """The layers of one frame, played alone: its output was wrong, so where does that begin."""
-    watch = _watch(graph, 1, _ALL)
-    (recording,) = bench.run([Play.frames(_beats(codes), bench.outputs, watch=watch)])
-    return [f for f in _layers(graph, codes, recording, watch) if not f.passed]
+    watch = _watch(build.plan, 1, _ALL)
+    x = _beats(bench.inputs, codes)
+    (recording,) = bench.run([Play.frames(x, bench.outputs, watch=watch)])
+    return [f for f in _layers(build.graph, codes, recording, watch) if not f.passed]
 
 
 def _finding(what: str, difference: object) -> Finding:

@@ -22,7 +22,7 @@ from .linebuffer import LineBuffer
 from .memory import Store, pipe
 from .program import Program
 from .raster import Raster
-from .timing import departures, interval_cycles
+from .timing import departures, interval_cycles, latest
 from .walk import Walk
 
 __all__ = ["Folded"]
@@ -251,6 +251,10 @@ class Folded:
         ``arrivals`` are the cycles in which input beats are offered, of one or more frames.
         """
         return departures(self, arrivals)
+
+    def latest(self, leaves) -> np.ndarray:
+        """The latest cycles in which input beats may arrive so that outputs leave by ``leaves``."""
+        return latest(self, leaves)
 
     @cached_property
     def interval_cycles(self) -> int:

@@ -4,9 +4,10 @@ import numpy as np
 
 from .walk import Walk
 
-__all__ = ["departures", "interval_cycles"]
+__all__ = ["departures", "interval_cycles", "latest"]
 
 _SETTLE_FRAMES = 3
+_NEVER = 1 << 60
 
 
 def departures(spec, arrivals) -> np.ndarray:
@@ -60,6 +61,30 @@ def _starts(spec, arrivals):
             issue = max(issue, freed[-1] + 1)
         freed.append(issue + channel_beats - 1)
     return np.array(done, dtype=np.int64)
+
+
+def latest(spec, leaves) -> np.ndarray:
+    """The latest cycles in which input beats may arrive so that output beats leave by ``leaves``.
+
+    Holds as long as the line buffer has room: it says when beats are needed, not when they may
+    come.
+    """
+    beats, wanted = spec.channel_beats, np.asarray(leaves, dtype=np.int64)
+    issued = wanted.reshape(-1, beats) - np.arange(beats) - spec.collect_cycles
+    issued = _apart(issued.min(axis=1), beats)
+    starts = _apart(issued - spec.first_cycles, spec.program.cycles)
+    frames = len(wanted) // spec.beats_out
+    offsets = np.arange(frames)[:, None] * spec.raster.inputs
+    ended = np.full(frames * spec.raster.inputs, _NEVER)
+    np.minimum.at(ended, (spec.raster.needs + offsets).reshape(-1) - 1, starts - 1)
+    ended = _apart(ended, spec.beats_position)
+    return (ended[:, None] + np.arange(1 - spec.beats_position, 1)).reshape(-1)
+
+
+def _apart(cycles, least):
+    """The latest cycles no later than ``cycles``, each at least ``least`` before the next."""
+    index = np.arange(len(cycles)) * least
+    return np.minimum.accumulate((cycles - index)[::-1])[::-1] + index
 
 
 def interval_cycles(spec) -> int:

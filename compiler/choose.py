@@ -1,0 +1,252 @@
+"""Which engine each layer gets, and how large: the cheapest that keeps up with a rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from sqwire.hw.folded.engine import Folded
+
+from .cost import Cost, cost
+from .errors import CompileError
+from .folding import Fold, Unit, units
+from .graph import Graph
+from .ops import Chain
+from .schedule import digits
+
+__all__ = ["Choice", "Target", "choose"]
+
+# Layers with more nonzero weights than this are never worth a wire for each.
+_MOST_SPATIAL = 20_000
+# Lanes that share banks, and a layer's lanes at most.
+_RING, _MOST_LANES = 8, 512
+# Where weights have more digits than this on average, shifting takes longer than multiplying.
+_MOST_DIGITS = 1.3
+# Where there are fewer weights than this for each nonzero one, to run zeros too may be cheaper.
+_MOST_ZEROS = 2.5
+# What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
+_PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
+_RISE, _ROUNDS = 1.6, 12
+# How close to the best rate the search for it comes.
+_CLOSE = 1.02
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a circuit is for.
+
+    ``interval_cycles`` is how many cycles a frame may take, None for as few as there is ``room``
+    for; where there is no room given either, everything is spatial, one position a cycle.
+    ``folds`` says which layers are folded, and how, where that is decided already.
+    """
+
+    interval_cycles: int | None = None
+    room: Cost | None = None
+    folds: Mapping[str, Fold] | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layers that are folded, by the node of the linear map; all others are spatial."""
+
+    folds: Mapping[str, tuple[Unit, Fold, Folded]]
+    cost: Cost = field(default_factory=Cost)
+    """What the model says of all layers."""
+    interval_cycles: int = 0
+
+
+def choose(graph: Graph, chains: Mapping[str, Chain], target: Target) -> Choice:
+    """Engines for all layers of ``graph``, whose spatial circuits are ``chains``.
+
+    Raises
+    ------
+    CompileError
+        If the rate cannot be met or the room does not suffice; names the layer or the resource.
+    """
+    if target.folds is not None:
+        known = {unit.node.name: unit for unit in units(graph)} if target.folds else {}
+        return Choice({n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()})
+    if target.interval_cycles is None and target.room is None:
+        return Choice({})
+    chooser = _Chooser(graph, chains, target.room)
+    if target.interval_cycles is not None:
+        return chooser.within_room(target.interval_cycles)
+    return chooser.fastest()
+
+
+class _Chooser:
+    def __init__(self, graph: Graph, chains: Mapping[str, Chain], room: Cost | None):
+        self.graph, self.chains, self.room = graph, chains, room
+        self.units = tuple(units(graph))
+        self.least = _least_interval(graph)
+        folded = {name for unit in self.units for name in (unit.node.name, unit.last.name)}
+        rest = [spec for name, chain in chains.items() if name not in folded for _, spec in chain]
+        self.fixed = cost(rest)
+        self.prices = dict(_PRICES)
+        self._known: dict[tuple[str, Fold], tuple[Folded, Cost] | None] = {}
+        self._spatial: dict[str, Cost] = {}
+
+    def within_room(self, interval: int) -> Choice:
+        """The cheapest choice for an interval, with prices such that nothing runs out."""
+        if interval < self.least[0]:
+            raise CompileError(
+                f"Plan: a frame must take at least {self.least[0]} cycles "
+                f'(layer "{self.least[1]}" takes one position a cycle), not {interval}; '
+                "lower --fps or raise --clock"
+            )
+        self.prices = dict(_PRICES)
+        chosen = self._cheapest(interval)
+        for _ in range(_ROUNDS):
+            over = self._over(chosen.cost)
+            if not over:
+                return chosen
+            for name in over:
+                self.prices[name] *= _RISE
+            chosen = self._cheapest(interval)
+        name = self._over(chosen.cost)[0]
+        need, have = asdict(chosen.cost)[name], asdict(self.room or Cost())[name]
+        raise CompileError(
+            f"Plan: {name} must be at most {have:.0f}, and a frame in {interval} cycles takes "
+            f"{need:.0f}; use --fit for the best rate, a larger board, or prune more weights"
+        )
+
+    def fastest(self) -> Choice:
+        """The shortest interval for which there is room."""
+        low = self.least[0]
+        high, best = low, None
+        while best is None:
+            try:
+                best = self.within_room(high)
+            except CompileError:
+                if high > 1 << 40:
+                    raise
+                low, high = high, high * 4
+        high = best.interval_cycles
+        while high > low * _CLOSE and high > low + 1:
+            middle = max(low + 1, int((low * high) ** 0.5))
+            try:
+                best = self.within_room(middle)
+                high = middle
+            except CompileError:
+                low = middle
+        return best
+
+    def _over(self, total: Cost) -> list[str]:
+        """What there is not enough room for."""
+        if self.room is None:
+            return []
+        room = asdict(self.room)
+        return [name for name, value in asdict(total).items() if value > room[name]]
+
+    def _price(self, what: Cost) -> float:
+        return sum(self.prices[name] * value for name, value in asdict(what).items())
+
+    def _cheapest(self, interval: int) -> Choice:
+        folds: dict[str, tuple[Unit, Fold, Folded]] = {}
+        total = self.fixed
+        for unit in self.units:
+            spatial = self._spatial_cost(unit, interval)
+            found = self._folds(unit, interval)
+            priced = [(self._price(c), k) for k, (_, _, c) in enumerate(found)]
+            best = min(priced, default=None)
+            if best is not None and (spatial is None or best[0] < self._price(spatial)):
+                fold, spec, own = found[best[1]]
+                folds[unit.node.name] = (unit, fold, spec)
+                total += own
+            elif spatial is not None:
+                total += spatial
+            else:
+                raise CompileError(
+                    f'Plan: layer "{unit.node.name}" must do {unit.nonzeros} products at '
+                    f"{unit.positions} positions in {interval} cycles and cannot with "
+                    f"{_MOST_LANES} lanes; lower --fps or raise --clock"
+                )
+        return Choice(folds, total, interval)
+
+    def _spatial_cost(self, unit: Unit, interval: int) -> Cost | None:
+        """None where it is too large or too slow to consider."""
+        name = unit.node.name
+        if unit.nonzeros > _MOST_SPATIAL or unit.tensor.positions > interval:
+            return None
+        if name not in self._spatial:
+            chain = self.chains[name] + (self.chains[unit.last.name] if unit.steps else ())
+            self._spatial[name] = cost(spec for _, spec in chain)
+        return self._spatial[name]
+
+    def _folds(self, unit: Unit, interval: int) -> list[tuple[Fold, Folded, Cost]]:
+        """For each kind of lane, the smallest engine that keeps up."""
+        channels, outputs = unit.tensor.channels, len(unit.op.weight)
+        lanes_in = _narrowest(channels, unit.tensor.positions, interval)
+        lanes_out = _narrowest(outputs, unit.positions, interval)
+        if lanes_in is None or lanes_out is None:
+            return []
+        found = []
+        for kind, products, dense in _kinds(unit):
+            lanes = max(lanes_in, lanes_out, 1)
+            while lanes < _MOST_LANES and lanes * (interval // unit.positions) < products:
+                lanes *= 2
+            while lanes <= _MOST_LANES:
+                fold = Fold(lanes, min(_RING, lanes), 1, lanes_in, lanes_out, kind, 0, dense)
+                made = self._keeps_up(unit, fold, interval)
+                if made is not None:
+                    found.append(made)
+                    break
+                lanes *= 2
+        return found
+
+    def _keeps_up(self, unit: Unit, fold: Fold, interval: int) -> tuple[Fold, Folded, Cost] | None:
+        """The engine, with other rings or a longer line buffer if it needs them to keep up."""
+        for tried in _variants(unit, fold):
+            known = self._make(unit, tried)
+            if known and known[0].interval_cycles <= interval:
+                return tried, *known
+        return None
+
+    def _make(self, unit: Unit, fold: Fold) -> tuple[Folded, Cost] | None:
+        key = unit.node.name, fold
+        if key not in self._known:
+            try:
+                spec = unit.fold(fold)
+                self._known[key] = spec, cost([spec])
+            except ValueError:
+                self._known[key] = None
+        return self._known[key]
+
+
+def _variants(unit: Unit, fold: Fold) -> Sequence[Fold]:
+    """``fold``, and what to try next if it is too slow by a little."""
+    rings = [fold.ring] + [r for r in (4, 2, 1) if fold.lanes_in <= r < fold.ring]
+    result = [replace(fold, ring=ring) for ring in rings]
+    if fold.lanes % (2 * fold.lanes_out) == 0 and not fold.dense:
+        result.append(replace(fold, parts=2))
+    if unit.op.stride != (1, 1):
+        reach = unit.tensor.width * (unit.op.kernel[0] + unit.op.stride[0])
+        result.append(replace(fold, slots=1 << reach.bit_length()))
+    return result
+
+
+def _kinds(unit: Unit) -> list[tuple[str, int, bool]]:
+    """Kinds of lanes worth trying, how many products each has to do, and whether zeros too."""
+    nonzeros = unit.nonzeros
+    values = unit.op.weight[unit.op.weight != 0]
+    signed = len(digits(values)[1]) if nonzeros else 0
+    kinds = [("dsp", nonzeros, False), ("lut", nonzeros, False)]
+    if signed <= _MOST_DIGITS * nonzeros:
+        kinds.append(("digit", signed, False))
+    if unit.op.weight.size <= _MOST_ZEROS * nonzeros:
+        kinds += [("dsp", unit.op.weight.size, True), ("lut", unit.op.weight.size, True)]
+    return kinds
+
+
+def _narrowest(channels: int, positions: int, interval: int) -> int | None:
+    """The fewest channels a beat with which a stream keeps up."""
+    for lanes in (1, 2, 4, 8):
+        if channels % lanes == 0 and channels // lanes * positions <= interval:
+            return lanes
+    return None
+
+
+def _least_interval(graph: Graph) -> tuple[int, str]:
+    """Cycles a frame takes with one position a cycle, and the layer with most positions."""
+    largest = [(tensor.positions, name) for name, tensor in graph.tensors.items()]
+    return max(largest)

@@ -1,0 +1,94 @@
+"""What hardware costs on an ECP5, before Yosys says it: a model whose coefficients it gave.
+
+``bench/calibrate.py`` fits the coefficients in ``cost.json`` to netlists and measures the error on
+other ones. Multipliers and block RAMs are counted, not estimated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from sqwire.hw.dot import Dot
+from sqwire.hw.folded.engine import Folded
+
+__all__ = ["Cost", "cost", "features"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """``luts`` are LUT sites: LUT4, two for a carry cell, two for a LUT RAM cell of 16 x 4 bits."""
+
+    luts: float = 0
+    ffs: float = 0
+    dsps: int = 0
+    brams: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.luts + other.luts,
+            self.ffs + other.ffs,
+            self.dsps + other.dsps,
+            self.brams + other.brams,
+        )
+
+    def fits(self, room: Cost) -> bool:
+        """Whether there is room for it."""
+        return all(value <= asdict(room)[name] for name, value in asdict(self).items())
+
+
+def features(spec: Any) -> dict[str, float]:
+    """What the LUTs and flip-flops of an operator depend on, by name."""
+    if isinstance(spec, Folded):
+        return _folded(spec)
+    if isinstance(spec, Dot):
+        widths = [r.bits for r in spec.graph.ranges]
+        adders = widths[len(spec.ranges) :]
+        return {"dot.adder_bits": sum(adders), "dot.outputs": sum(r.bits for r in spec.row_ranges)}
+    bits = sum(beat.bits for beat in (*spec.inputs, *spec.outputs))
+    return {f"{type(spec).__name__.lower()}.bits": bits}
+
+
+def _folded(spec: Folded) -> dict[str, float]:
+    layout, kind = spec.program.layout, spec.multiplier
+    lanes, code = layout.lanes, spec.range.bits
+    return {
+        "folded.one": 1,
+        f"folded.{kind}": lanes,
+        f"folded.{kind}_bits": lanes * code * spec.multiply.value_bits,
+        "folded.rotate_bits": lanes * code * (layout.ring - 1).bit_length(),
+        "folded.acc_bits": lanes * spec.acc_bits,
+        "folded.address_bits": lanes * spec.address_bits,
+        "folded.collect_bits": lanes * spec.acc_bits * spec.buffers,
+        "folded.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
+        "folded.out_bits": layout.lanes_out * spec.acc_bits,
+    }
+
+
+def cost(specs: Iterable[Any]) -> Cost:
+    """The cost of some operators."""
+    total = Cost()
+    model = _model()
+    for spec in specs:
+        known = features(spec)
+        luts, ffs = (
+            sum(model[what].get(name, 0.0) * value for name, value in known.items())
+            for what in ("luts", "ffs")
+        )
+        folded = isinstance(spec, Folded)
+        dsps = spec.program.layout.lanes if folded and spec.multiplier == "dsp" else 0
+        brams = sum(store.blocks for store in spec.stores) if folded else 0
+        total += Cost(max(luts, 0), max(ffs, 0), dsps, brams)
+    return total
+
+
+@cache
+def _model() -> dict[str, dict[str, float]]:
+    """The coefficients, by what they predict."""
+    text = resources.files(__package__).joinpath("cost.json").read_text()
+    model: dict[str, dict[str, float]] = json.loads(text)["coefficients"]
+    return model

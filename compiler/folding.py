@@ -1,0 +1,106 @@
+"""Which layers can be folded, and a folded layer from what was chosen for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sqwire.hw.folded.engine import Folded
+from sqwire.hw.steps import Steps
+
+from . import ops
+from .graph import Graph, Node
+from .ops import Tensor
+from .schedule import schedule
+
+__all__ = ["Fold", "Unit", "units"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """How a layer is folded: ``lanes`` multiply-accumulate units in rings of ``ring``.
+
+    ``parts`` is in how many lanes each output is summed, ``lanes_in`` and ``lanes_out`` are
+    channels a beat, ``slots`` positions in the line buffer (0: as few as keep it busy). A
+    ``dense`` program holds zeros too, and no addresses.
+    """
+
+    lanes: int
+    ring: int
+    parts: int = 1
+    lanes_in: int = 1
+    lanes_out: int = 1
+    multiplier: str = "lut"
+    slots: int = 0
+    dense: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A linear map, on ``tensor``, with the staircase behind it where nobody else reads the sums.
+
+    ``last`` is the node whose codes it puts out.
+    """
+
+    node: Node
+    tensor: Tensor
+    op: ops.Linear
+    last: Node
+    steps: tuple[Steps, ...] | None
+    positions: int
+    """Output positions a frame."""
+
+    @property
+    def nonzeros(self) -> int:
+        """Weights that take a cycle of a lane at each position."""
+        return int(np.count_nonzero(self.op.weight))
+
+    def fold(self, chosen: Fold) -> Folded:
+        """The folded engine for this layer.
+
+        Raises
+        ------
+        ValueError
+            If lanes, rings and channels do not divide as they must.
+        """
+        program = schedule(
+            self.op.weight,
+            chosen.lanes,
+            chosen.ring,
+            parts=chosen.parts,
+            lanes_in=chosen.lanes_in,
+            lanes_out=chosen.lanes_out,
+            in_digits=chosen.multiplier == "digit",
+            dense=chosen.dense or None,
+        )
+        return Folded(
+            height=self.tensor.height,
+            width=self.tensor.width,
+            range=self.tensor.range,
+            weight=self.op.weight,
+            program=program,
+            bias=self.op.bias,
+            steps=self.steps,
+            stride=self.op.stride,
+            padding=self.op.padding,
+            dilation=self.op.dilation,
+            multiplier=chosen.multiplier,
+            slots=chosen.slots,
+        )
+
+
+def units(graph: Graph) -> Iterator[Unit]:
+    """The layers that can be folded, in the order of the graph."""
+    uses = graph.uses()
+    for node in graph.nodes:
+        op = node.op
+        if not isinstance(op, ops.Linear):
+            continue
+        last, steps = node, None
+        readers = [n for n in graph.nodes if node.name in n.inputs]
+        if uses[node.name] == 1 and readers and isinstance(readers[0].op, ops.Staircase):
+            (last,), steps = readers, readers[0].op.steps
+        out = graph.tensors[node.name]
+        yield Unit(node, graph.tensors[node.inputs[0]], op, last, steps, out.positions)

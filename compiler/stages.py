@@ -1,0 +1,277 @@
+"""The circuit of a graph, stage by stage, with the engines that were chosen for its layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sqwire.hw.axis import Port
+from sqwire.hw.beat import Beat
+from sqwire.hw.buffer import Buffer
+from sqwire.hw.folded.engine import Folded
+from sqwire.hw.fork import Fork
+from sqwire.hw.network import Source, Stage
+from sqwire.hw.ports import names
+from sqwire.hw.queue import Queue
+from sqwire.hw.ranges import Range
+from sqwire.hw.width import Pack, Unpack
+
+from . import ops
+from .choose import Choice
+from .cost import cost
+from .graph import Graph, Node
+from .ops import Tensor
+
+__all__ = ["Builder", "Layer", "Wait", "queue_name"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What became of one node of the graph: its engine, its stages and their size.
+
+    ``engine`` is ``"spatial"`` (a wire for each weight, one position a cycle), ``"folded"``
+    (``lanes`` multiply-accumulate units run a program of the weights) or ``"stream"`` for nodes
+    without weights. ``cycles`` is how many of them a frame takes this layer alone, ``utilisation``
+    the share of the lanes' cycles in that time in which they add a product, ``luts``, ``dsps`` and
+    ``brams`` what the cost model says of its stages.
+    """
+
+    name: str
+    engine: str
+    stages: tuple[str, ...]
+    weights: int
+    nonzeros: int
+    adders: int
+    beats_in: int
+    beats_out: int
+    latency_cycles: int
+    cycles: int
+    lanes: int = 0
+    banks: int = 0
+    multiplier: str = ""
+    utilisation: float = 0.0
+    program_bits: int = 0
+    buffer_bits: int = 0
+    luts: int = 0
+    dsps: int = 0
+    brams: int = 0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A place where beats may have to wait, in a queue called ``name``, for ``stage``."""
+
+    name: str
+    node: str
+    input: int
+    source: Source
+    stage: str
+    others: tuple[Source, ...] = ()
+    """What else ``stage`` waits for."""
+
+
+def queue_name(node: str, number: int) -> str:
+    """What the queue on an input of a node is called."""
+    return f"{node}.queue{number}"
+
+
+def cycles_of(spec: Any) -> int:
+    """Cycles a frame takes an operator, where nothing holds it up."""
+    if isinstance(spec, Folded):
+        return spec.interval_cycles
+    return int(max(spec.beats_in, spec.beats_out))
+
+
+class Builder:
+    """The stages of a graph, with queues as deep as ``queues`` says.
+
+    A stream has all channels of a position in a beat, or fewer where a folded layer is at one of
+    its ends; between two streams that differ in this, beats are packed or unpacked.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        chains: Mapping[str, ops.Chain],
+        choice: Choice,
+        queues: Mapping[str, int],
+    ):
+        self.graph, self.chains, self.choice, self.queues = graph, chains, choice, queues
+        self.stages: list[Stage] = []
+        self.layers: list[Layer] = []
+        self.waits: list[Wait] = []
+        self.forks: dict[str, str] = {}
+        self.uses = graph.uses()
+        self.copies: dict[str, list[Source]] = {}
+        self.ports = []
+        for input in graph.inputs:
+            tensor, lanes = input.tensor, self._input_lanes(input.source)
+            beats = tensor.positions * tensor.channels // lanes
+            self.ports.append(Port(Beat(tensor.range, lanes), beats))
+        self.inputs = {Source(None, k): port.frame for k, port in enumerate(self.ports)}
+        self.beats = {Source(None, k): (port.beat, port.frame) for k, port in enumerate(self.ports)}
+        forks = names("input", len(self.ports))
+        for k, input in enumerate(graph.inputs):
+            self._offer(input.source, Source(None, k), forks[k], input.name)
+        fused = {unit.last.name for unit, _, _ in choice.folds.values() if unit.steps is not None}
+        for node in graph.nodes:
+            if node.name in fused:
+                continue
+            sources = [self.copies[name].pop(0) for name in node.inputs]
+            if node.name in choice.folds:
+                self._folded(node, sources[0])
+            else:
+                self._streamed(node, sources)
+
+    def _input_lanes(self, name: str) -> int:
+        """Channels a beat of an input: as its only reader takes them, else all."""
+        readers = [node for node in self.graph.nodes if name in node.inputs]
+        if self.uses[name] == 1 and readers:
+            (reader,) = readers
+            if reader.name in self.choice.folds:
+                return int(self.choice.folds[reader.name][1].lanes_in)
+            if isinstance(reader.op, ops.Flatten):
+                lanes = self._input_lanes(reader.name)
+                if self.graph.tensors[name].channels % lanes == 0:
+                    return lanes
+        return self.graph.tensors[name].channels
+
+    def _stage(self, name: str, spec: Any, *sources: Source) -> Source:
+        self.stages.append(Stage(name, spec, sources))
+        for port, beat in enumerate(spec.outputs):
+            self.beats[Source(name, port)] = (beat, spec.beats_out)
+        return Source(name)
+
+    def _lanes(self, source: Source) -> int:
+        return int(self.beats[source][0].lanes)
+
+    def _with_lanes(self, source: Source, lanes: int, name: str) -> Source:
+        """The same stream with ``lanes`` channels a beat."""
+        beat, beats = self.beats[source]
+        common = math.gcd(beat.lanes, lanes)
+        if common < beat.lanes:
+            factor = beat.lanes // common
+            source = self._stage(
+                f"{name}.unpack", Unpack(Beat(beat.range, common), factor, beats * factor), source
+            )
+            beat, beats = self.beats[source]
+        if common < lanes:
+            source = self._stage(f"{name}.pack", Pack(beat, lanes // common, beats), source)
+        return source
+
+    def _folded(self, node: Node, source: Source) -> None:
+        """A linear map and the staircase behind it in a folded engine."""
+        first = len(self.stages)
+        unit, fold, spec = self.choice.folds[node.name]
+        source = self._with_lanes(source, fold.lanes_in, node.name)
+        out = self._stage(f"{node.name}.folded", spec, source)
+        self._finish(unit.last, node, first, out)
+
+    def _streamed(self, node: Node, sources: list[Source]) -> None:
+        """The stages of one node; a staircase ends with a buffer, which ends the path of ready."""
+        first = len(self.stages)
+        tensors = [self.graph.tensors[name] for name in node.inputs]
+        narrow = self._narrow(node.op, tensors, sources)
+        if isinstance(node.op, ops.Flatten) and self._lanes(sources[0]) < tensors[0].channels:
+            self._finish(node, node, first, sources[0])  # the same beats in the same order
+            return
+        chain = self.chains[node.name]
+        if narrow is not None:
+            op, lanes = narrow
+            chain = op.lower(*(_folded_tensor(tensor, lanes) for tensor in tensors))
+        for suffix, spec in chain:
+            stage = f"{node.name}.{suffix}"
+            sources = [
+                self._with_lanes(source, beat.lanes, f"{stage}{k or ''}")
+                for k, (source, beat) in enumerate(zip(sources, spec.inputs, strict=True))
+            ]
+            if len(sources) > 1:
+                for k, source in enumerate(sources):
+                    others = tuple(sources[:k] + sources[k + 1 :])
+                    name = queue_name(node.name, k)
+                    self.waits.append(Wait(name, node.name, k, source, stage, others))
+                sources = [self._wait(queue_name(node.name, k), s) for k, s in enumerate(sources)]
+            elif spec.beats_out > spec.beats_in:
+                # While it gives more beats than it takes, what comes before it stands still.
+                self.waits.append(Wait(f"{stage}.queue", node.name, 0, sources[0], stage))
+                sources = [self._wait(f"{stage}.queue", sources[0])]
+            sources = [self._stage(stage, spec, *sources)]
+        (out,) = sources
+        if isinstance(node.op, ops.Staircase):
+            out = self._stage(f"{node.name}.buffer", Buffer(*self.beats[out]), out)
+        self._finish(node, node, first, out)
+
+    def _narrow(
+        self, op: ops.Op, tensors: Sequence[Tensor], sources: Sequence[Source]
+    ) -> tuple[ops.Op, int] | None:
+        """``op`` for beats of fewer channels, and how many; None where it wants all at once."""
+        lanes = max(self._lanes(source) for source in sources)
+        if lanes >= tensors[0].channels or tensors[0].channels % lanes:
+            return None
+        if isinstance(op, ops.Add):
+            return op, lanes
+        if isinstance(op, ops.Staircase):
+            own = op.steps[:lanes]
+            if all(steps == own[c % lanes] for c, steps in enumerate(op.steps)):
+                return ops.Staircase(own), lanes
+        return None
+
+    def _finish(self, node: Node, source: Node, first: int, out: Source) -> None:
+        """Note what became of a node, and offer its codes to those that read them."""
+        own = self.stages[first:]
+        weight = getattr(source.op, "weight", np.zeros(0, np.int64))
+        specs = [stage.spec for stage in own]
+        folded = next((spec for spec in specs if isinstance(spec, Folded)), None)
+        total = cost(specs)
+        self.layers.append(
+            Layer(
+                name=node.name,
+                engine="folded" if folded else "spatial" if weight.size else "stream",
+                stages=tuple(stage.name for stage in own),
+                weights=int(weight.size),
+                nonzeros=int(np.count_nonzero(weight)),
+                adders=sum(len(spec.graph.ops) for spec in specs if hasattr(spec, "graph")),
+                beats_in=specs[0].beats_in if own else self.beats[out][1],
+                beats_out=self.beats[out][1],
+                latency_cycles=sum(spec.latency_cycles for spec in specs),
+                cycles=max((cycles_of(spec) for spec in specs), default=self.beats[out][1]),
+                lanes=folded.program.layout.lanes if folded else 0,
+                banks=folded.program.layout.lanes if folded else 0,
+                multiplier=folded.multiplier if folded else "",
+                utilisation=round(folded.utilisation, 4) if folded else 0.0,
+                program_bits=folded.program_bits if folded else 0,
+                buffer_bits=folded.buffer_size_bits if folded else 0,
+                luts=round(total.luts),
+                dsps=total.dsps,
+                brams=total.brams,
+            )
+        )
+        self._offer(node.name, out, node.name, node.name)
+
+    def _wait(self, name: str, source: Source) -> Source:
+        depth = self.queues.get(name, 0)
+        if not depth:
+            return source
+        beat, beats = self.beats[source]
+        return self._stage(name, Queue(beat, depth, beats), source)
+
+    def _offer(self, name: str, source: Source, prefix: str, shown: str) -> None:
+        """Make as many copies of a stream as there are nodes and outputs that use it."""
+        ways = self.uses[name]
+        if ways < 2:
+            self.copies[name] = [source]
+            return
+        beat, beats = self.beats[source]
+        fork = self._stage(f"{prefix}.fork", Fork(beat, ways, beats), source)
+        self.forks[f"{prefix}.fork"] = shown
+        self.copies[name] = [Source(fork.stage, way) for way in range(ways)]
+
+
+def _folded_tensor(tensor: Tensor, lanes: int) -> Tensor:
+    """``tensor`` as a stream of ``lanes`` channels a beat has it: as if it were wider."""
+    ranges = tuple(Range.span(tensor.ranges[lane::lanes]) for lane in range(lanes))
+    return Tensor(tensor.height, tensor.width * tensor.channels // lanes, ranges)
