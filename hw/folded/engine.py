@@ -22,13 +22,10 @@ from .linebuffer import LineBuffer
 from .memory import Store, pipe
 from .program import Program
 from .raster import Raster
-from .timing import departures, interval_cycles
+from .timing import departures, interval_cycles, set_slots
 from .walk import Walk
 
 __all__ = ["Folded"]
-
-# From a beat that completes a position to the room that comes when a position has used it.
-_ROUND_CYCLES = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +92,8 @@ class Folded:
                     f"not {len(self.steps)}"
                 )
         check(self.program, self.weight, products=self.multiplier != "digit")
-        self.multiply  # noqa: B018
-        raster = self.raster
-        if not self.slots:
-            # Positions that must be on their way in while one runs, so that none waits.
-            longest = max(self.position_cycles, self.beats_position)
-            more = -(-(self.beats_position + _ROUND_CYCLES) // longest)
-            object.__setattr__(self, "slots", 1 << (raster.reach + more - 1).bit_length())
-        if self.slots & (self.slots - 1) or self.slots < raster.reach:
-            raise ValueError(
-                f"Folded: slots must be a power of two of at least {raster.reach}, not {self.slots}"
-            )
+        multiply.multiplier(self.multiplier, self.range, self.program.values, 1)
+        set_slots(self, "Folded")
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -128,6 +116,9 @@ class Folded:
         return Raster(
             self.height, self.width, self.kernel, self.stride, self.padding, self.dilation
         )
+
+    pad_code = 0
+    """What is read in the padding."""
 
     # Ranges.
 
@@ -157,7 +148,9 @@ class Folded:
     @cached_property
     def multiply(self) -> Any:
         """How lanes multiply."""
-        return multiply.multiplier(self.multiplier, self.range, self.program.values)
+        return multiply.multiplier(
+            self.multiplier, self.range, self.program.values, self.program.layout.lanes
+        )
 
     @cached_property
     def requantise(self) -> tuple[Any, ...]:
@@ -259,8 +252,12 @@ class Folded:
 
     @property
     def capacity_beats(self) -> int:
-        """Input beats that are taken without any output leaving."""
-        return self.slots * self.beats_position
+        """Input beats that are taken while no output leaves, at the least.
+
+        From the first one that the next output needs on; those in the padding above and left
+        count as taken.
+        """
+        return (self.slots - self.raster.lead) * self.beats_position
 
     # Memories.
 
@@ -466,12 +463,15 @@ class _Component(wiring.Component):
         with m.If(ended):
             m.d.sync += position.eq(position + 1)
         m.d.comb += collect.done.eq(last)
-        for number in range(layout.lanes):
-            lane = Lane(spec, number)
+        m.submodules.multiply = products = Module()
+        built = spec.multiply.build(products, list(buffer.x), list(fetch.value))
+        for number, (product, carry) in enumerate(built):
+            lane = Lane(spec, product, carry)
             m.submodules[f"lane_{number}"] = lane
+            if carry is not None:
+                m.d.comb += lane.carry.eq(carry)
             m.d.comb += [
-                lane.x.eq(buffer.x[number]),
-                lane.value.eq(fetch.value[number]),
+                lane.product.eq(product),
                 lane.row.eq(fetch.row[number]),
                 lane.starts.eq(fetch.starts[number // layout.ring]),
                 lane.write.eq(running),
