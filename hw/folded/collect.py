@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .memory import pack, pipe, ram, rom
+from .memory import pack, pipe, ram, rom, tail
 
 __all__ = ["Collect"]
 
@@ -111,7 +111,8 @@ class Collect(wiring.Component):
         index = pipe(m, beat, spec.difference_cycle - 2, "index")
         codes = self._codes(m, sums, valid, index)
         valid = pipe(m, real, spec.collect_cycles - 1, "real", reset_less=False)
-        self._queue(m, Cat(codes), valid, taken)
+        word, some = tail(m, spec.queue_store, Cat(codes), valid, taken)
+        m.d.comb += [self.o.payload.as_value().eq(word), self.o.valid.eq(some)]
         return m
 
     def _choose(self, m, beat, valid):
@@ -162,22 +163,6 @@ class Collect(wiring.Component):
             )  # fmt: skip
             codes.append(code[: shape.width])
         return codes
-
-    def _queue(self, m, code, valid, taken):
-        """Where codes wait for the sink; there is a place for each that was issued."""
-        spec = self.spec
-        write, read = Signal(range(spec.queue_depth)), Signal(range(spec.queue_depth))
-        level = Signal(range(spec.queue_depth + 1))
-        word = ram(m, spec.queue_store, "queue", write=write, data=code, enable=valid, read=read)
-        m.d.comb += [
-            self.o.payload.as_value().eq(word),
-            self.o.valid.eq(level != 0),
-        ]
-        m.d.sync += level.eq(level + valid - taken)
-        with m.If(valid):
-            m.d.sync += write.eq(write + 1)
-        with m.If(taken):
-            m.d.sync += read.eq(read + 1)
 
 
 def _either(words):

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,13 +22,10 @@ from .linebuffer import LineBuffer
 from .memory import Store, pipe
 from .program import Program
 from .raster import Raster
-from .timing import departures, interval_cycles, latest
+from .timing import departures, interval_cycles, latest, set_slots
 from .walk import Walk
 
 __all__ = ["Folded"]
-
-# From a beat that completes a position to the room that comes when a position has used it.
-_ROUND_CYCLES = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +48,9 @@ class Folded:
     Timing: a position takes ``position_cycles`` = max(program, input beats, output beats) where
     nothing holds it up: it starts as soon as the last position under its kernel is there, while
     positions behind are written, those before are put out, and the sink keeps up.
-    :meth:`departures` gives every cycle. A beat is taken while the line buffer has room.
+    From start to start it takes ``pace_cycles`` at least: so a layer that is faster than the next
+    gives its beats as evenly as that takes them. :meth:`departures` gives every cycle. A beat is
+    taken while the line buffer has room.
 
     Raises
     ------
@@ -73,6 +72,7 @@ class Folded:
     dilation: tuple[int, int] = (1, 1)
     multiplier: str = "lut"
     slots: int = 0
+    pace_cycles: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "weight", frozen(self.weight))
@@ -95,17 +95,8 @@ class Folded:
                     f"not {len(self.steps)}"
                 )
         check(self.program, self.weight, products=self.multiplier != "digit")
-        self.multiply  # noqa: B018
-        raster = self.raster
-        if not self.slots:
-            # Positions that must be on their way in while one runs, so that none waits.
-            longest = max(self.position_cycles, self.beats_position)
-            more = -(-(self.beats_position + _ROUND_CYCLES) // longest)
-            object.__setattr__(self, "slots", 1 << (raster.reach + more - 1).bit_length())
-        if self.slots & (self.slots - 1) or self.slots < raster.reach:
-            raise ValueError(
-                f"Folded: slots must be a power of two of at least {raster.reach}, not {self.slots}"
-            )
+        multiply.multiplier(self.multiplier, self.range, self.program.values, 1)
+        set_slots(self, "Folded")
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -128,6 +119,9 @@ class Folded:
         return Raster(
             self.height, self.width, self.kernel, self.stride, self.padding, self.dilation
         )
+
+    pad_code = 0
+    """What is read in the padding."""
 
     # Ranges.
 
@@ -157,7 +151,9 @@ class Folded:
     @cached_property
     def multiply(self) -> Any:
         """How lanes multiply."""
-        return multiply.multiplier(self.multiplier, self.range, self.program.values)
+        return multiply.multiplier(
+            self.multiplier, self.range, self.program.values, self.program.layout.lanes
+        )
 
     @cached_property
     def requantise(self) -> tuple[Any, ...]:
@@ -211,7 +207,7 @@ class Folded:
     @property
     def position_cycles(self) -> int:
         """Cycles from position to position, where nothing holds them up."""
-        return max(self.program.cycles, self.channel_beats)
+        return max(self.program.cycles, self.channel_beats, self.pace_cycles)
 
     @property
     def compute_cycles(self) -> int:
@@ -263,8 +259,12 @@ class Folded:
 
     @property
     def capacity_beats(self) -> int:
-        """Input beats that are taken without any output leaving."""
-        return self.slots * self.beats_position
+        """Input beats that are taken while no output leaves, at the least.
+
+        From the first one that the next output needs on; those in the padding above and left
+        count as taken.
+        """
+        return (self.slots - self.raster.lead) * self.beats_position
 
     # Memories.
 
@@ -434,15 +434,21 @@ class _Component(wiring.Component):
         # of zeros, whose result is dropped, tells the collector from where they go on.
         used, known, warming = Signal(reset_less=True), Signal(), Signal()
         free = Signal(range(-1, spec.buffers), init=spec.buffers - 1)  # the sign says if any
-        start, warm = Signal(), Signal()
+        start, warm, paced = Signal(), Signal(), Signal()
         m.d.comb += [
             warm.eq(used & ~known & ~warming & fetch.idle),
-            start.eq(fetch.idle & walk.ready & (free >= 0) & (known | ~used) & ~warming),
+            start.eq(fetch.idle & paced & walk.ready & (free >= 0) & (known | ~used) & ~warming),
             fetch.start.eq(start | warm),
             walk.start.eq(start),
             walk.finish.eq(fetch.last & ~buffer.blank),
         ]
         m.d.sync += free.eq(free + collect.freed - fetch.start)
+        if spec.pace_cycles > program.cycles:
+            wait = Signal(range(-1, spec.pace_cycles), init=-1)  # its sign says if there is none
+            m.d.comb += paced.eq(wait < 0)
+            m.d.sync += wait.eq(Mux(start, spec.pace_cycles - 2, Mux(paced, wait, wait - 1)))
+        else:
+            m.d.comb += paced.eq(1)
         with m.If(start):
             m.d.sync += [used.eq(1), known.eq(1), buffer.blank.eq(0)]
         with m.If(warm):
@@ -470,12 +476,15 @@ class _Component(wiring.Component):
         with m.If(ended):
             m.d.sync += position.eq(position + 1)
         m.d.comb += collect.done.eq(last)
-        for number in range(layout.lanes):
-            lane = Lane(spec, number)
+        m.submodules.multiply = products = Module()
+        built = spec.multiply.build(products, list(buffer.x), list(fetch.value))
+        for number, (product, carry) in enumerate(built):
+            lane = Lane(spec, product, carry)
             m.submodules[f"lane_{number}"] = lane
+            if carry is not None:
+                m.d.comb += lane.carry.eq(carry)
             m.d.comb += [
-                lane.x.eq(buffer.x[number]),
-                lane.value.eq(fetch.value[number]),
+                lane.product.eq(product),
                 lane.row.eq(fetch.row[number]),
                 lane.starts.eq(fetch.starts[number // layout.ring]),
                 lane.write.eq(running),

@@ -1,4 +1,4 @@
-"""A lane: multiplies, adds to one of its accumulators, and shows a finished one."""
+"""A lane: adds products to its accumulators, and shows finished ones."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -21,25 +21,25 @@ class Lane(wiring.Component):
 
     Members
     -------
-    x, value, row, starts : ``In``
-        Code and program of cycle 0; with ``starts`` stored differences of rows begin at 0.
-    write, buffer : ``In``
-        In cycle ``latency_cycles`` of the multiplier: is there a product, of which position.
+    row, starts : ``In``
+        The program; with ``starts`` stored differences of rows begin at 0.
+    product, carry, write, buffer : ``In``
+        ``latency_cycles`` of the multiplier later: is there a product, of which position.
     show_row, show_buffer, show : ``In``
         Which accumulator is shown a cycle later, or 0 without ``show``.
     shown : ``Out``
         The accumulator, the OR of these.
     """
 
-    def __init__(self, spec, number):
-        self.spec, self.number = spec, number
+    def __init__(self, spec, product, carry):
+        self.spec, self.has_carry = spec, carry is not None
         program = spec.program
         super().__init__(
             {
-                "x": In(spec.range.shape),
-                "value": In(spec.multiply.value_bits),
+                "product": In(product.shape()),
                 "row": In(program.row_bits if program.dense else program.stored_row_bits),
                 "starts": In(1),
+                "carry": In(1),
                 "write": In(1),
                 "buffer": In(spec.buffer_bits),
                 "show_row": In(program.row_bits),
@@ -52,7 +52,6 @@ class Lane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, program = self.spec, self.spec.program
-        product, carry = spec.multiply.build(m, self.x, self.value)
         if program.delta_bits is None:
             row = pipe(m, self.row, spec.multiply.latency_cycles, "row")
         else:
@@ -77,10 +76,10 @@ class Lane(wiring.Component):
             acc = Signal(spec.acc_bits, reset_less=True)
             with m.If(self.write):
                 m.d.sync += acc.eq(total)
-        if carry is None:
-            m.d.comb += total.eq(acc + product)
+        if self.has_carry:
+            m.d.comb += total.eq((Cat(Const(1, 1), acc) + _with_low(self.product, self.carry))[1:])
         else:
-            m.d.comb += total.eq((Cat(Const(1, 1), acc) + _with_low(product, carry))[1:])
+            m.d.comb += total.eq(acc + self.product)
         # In as many memories as there are words in a LUT RAM for; all but one show 0.
         within = (spec.buffers // spec.done_parts - 1).bit_length()
         for part in range(spec.done_parts):

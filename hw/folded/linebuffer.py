@@ -75,7 +75,7 @@ class LineBuffer(wiring.Component):
             addresses.append(address)
             outside.append(out)
 
-        # Cycle 1: the address goes to the bank. Cycle 2: its word; 0 instead, if in the padding.
+        # Cycle 1: the address goes to the bank. Cycle 2: its word, or that of the padding.
         words = []
         for number in range(layout.lanes):
             own, bank = (0 if program.dense else number), number % layout.ring
@@ -91,7 +91,7 @@ class LineBuffer(wiring.Component):
             hidden = Signal(name=f"hidden_{number}", reset_less=True)
             m.d.sync += [first.eq(word), code.eq(first), hidden.eq(outside[own])]
             with m.If(hidden):
-                m.d.sync += code.eq(0)
+                m.d.sync += code.eq(spec.pad_code)
             words.append(code)
 
         # Cycle 3: lane i of a ring takes the code of bank (i + rotation) % ring.

@@ -6,7 +6,7 @@ import numpy as np
 from amaranth.hdl import Const, Signal
 from amaranth.lib.memory import Memory
 
-__all__ = ["Store", "block_rams", "pack", "pipe", "ram", "rom"]
+__all__ = ["Store", "block_rams", "pack", "pipe", "ram", "rom", "tail"]
 
 # Words and bits of the ways in which a block RAM of an ECP5 can be used.
 _SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
@@ -111,3 +111,19 @@ def pipe(m, value, cycles, name, *, reset_less=True):
         m.d.sync += held.eq(value)
         value = held
     return value
+
+
+def tail(m, store: Store, word, valid, taken):
+    """The queue at the end of a pipeline that does not stall: its first word, whether there is one.
+
+    Whoever starts a word must know that there is a place for it.
+    """
+    write, read = Signal(range(store.depth)), Signal(range(store.depth))
+    level = Signal(range(-1, store.depth), init=-1)  # the sign says if there is any
+    first = ram(m, store, "queue", write=write, data=word, enable=valid, read=read)
+    m.d.sync += level.eq(level + valid - taken)
+    with m.If(valid):
+        m.d.sync += write.eq(write + 1)
+    with m.If(taken):
+        m.d.sync += read.eq(read + 1)
+    return first, level >= 0

@@ -31,6 +31,7 @@ class Walk(wiring.Component):
     """
 
     READ = 2  # cycles from ``finish`` to the room that it makes
+    OUTSIDE = 2  # cycles from ``slot`` to what is in the padding
 
     def __init__(self, raster: Raster, slots: int):
         self.raster, self.slots = raster, slots
@@ -59,10 +60,10 @@ class Walk(wiring.Component):
             Mux(last_column, Mux(last_row, raster.steps[2], raster.steps[1]), raster.steps[0])
         )
 
-        # Where the next position begins. Counters tell by their sign what is asked of them: how many
-        # positions are written beyond what the next one needs; how many places are wanting beyond
-        # what there is, as the one that runs sees it; how many frames are written whole beyond the
-        # one whose last output position has been started.
+        # Where the next position begins. Counters tell by their sign what is asked of them: how
+        # many positions are written beyond what the next one needs; how many places are wanting
+        # beyond what there is, as the one that runs sees it; how many frames are written whole
+        # beyond the one whose last output position has been started.
         following = Signal(range(slots), init=-raster.lead % slots)
         limit = slots + raster.lead + most + 1
         ahead = Signal(range(-raster.reach - most, limit), init=raster.lead - raster.reach)
@@ -78,7 +79,9 @@ class Walk(wiring.Component):
         ]
         m.d.sync += [
             ahead.eq(ahead + self.written - moved),
-            wanting.eq(wanting + self.written - pipe(m, freed, self.READ, "freed", reset_less=False)),
+            wanting.eq(
+                wanting + self.written - pipe(m, freed, self.READ, "freed", reset_less=False)
+            ),
             frames.eq(frames + self.whole - (self.start & last_row & last_column)),
         ]
         run_row, run_column = Signal.like(row), Signal.like(column)

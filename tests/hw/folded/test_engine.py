@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,11 +194,42 @@ def test_frame_takes_as_long_as_the_slowest_part_and_no_more(shape, density, lon
     assert ends[-1] - ends[-2] == longest * 9
 
 
-def test_as_many_beats_are_taken_as_is_said():
-    spec = folded(weights(4, 4, (3, 3), 0.5), 4, 4, padding=(1, 1, 1, 1))
-    timing = check_operator(spec, frames(spec))
-    first = timing.out_cycles[0][0]
-    assert np.searchsorted(timing.in_cycles[0], first) <= spec.capacity_beats + spec.needs()[0]
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 1, 1, 1)])
+def test_as_many_beats_are_taken_as_is_said(padding):
+    spec = folded(weights(4, 4, (3, 3), 0.5), 4, 4, padding=padding)
+    component, taken = spec.create(), 0
+
+    async def bench(ctx):
+        nonlocal taken
+        ctx.set(component.i.valid, 1)
+        for _ in range(2000):
+            taken += ctx.get(component.i.ready)
+            await ctx.tick()
+
+    simulator = Simulator(component)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    # Positions go on until their results have no place left.
+    assert taken >= spec.capacity_beats
+
+
+@pytest.mark.parametrize("lo", [-8, -7, 0])
+@pytest.mark.parametrize("bits", [1, 4])
+def test_packed_products_are_exact_at_the_extremes(lo, bits):
+    """All pairs of extreme weights, on lanes that share a multiplier."""
+    values = [v for v in (lo, -1, 1, 7) if v >= lo and v]
+    w = np.array([[a, b] for a in values for b in values]).reshape(-1, 1, 1, 1)
+    spec = folded(w, 2, 1, 1, 4, codes=Range.unsigned(bits), multiplier="dsp")
+    assert spec.multiply.multipliers == 1
+    most = spec.range.hi
+    holds(spec, np.array([[[0], [most], [1], [most - 1]], [[most], [0], [most], [most]]]))
+
+
+def test_products_that_would_meet_are_not_packed():
+    w = weights(4, 4, (1, 1), 1, most=127)
+    assert folded(w, 2, 2, codes=Range.unsigned(8), multiplier="dsp").multiply.multipliers == 2
+    assert folded(w, 2, 2, codes=Range.signed(4), multiplier="dsp").multiply.multipliers == 2
 
 
 def test_digit_lanes_take_digits_only():
