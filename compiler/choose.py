@@ -54,6 +54,14 @@ class Choice:
     """What the model says of all layers."""
     interval_cycles: int = 0
 
+    def with_slots(self, slots: Mapping[str, int]) -> Choice:
+        """The same with longer line buffers in some layers."""
+        folds = dict(self.folds)
+        for name, count in slots.items():
+            unit, fold, spec = folds[name]
+            folds[name] = unit, replace(fold, slots=count), replace(spec, slots=count)
+        return replace(self, folds=folds)
+
 
 def choose(graph: Graph, chains: Mapping[str, Chain], target: Target) -> Choice:
     """Engines for all layers of ``graph``, whose spatial circuits are ``chains``.
@@ -70,8 +78,22 @@ def choose(graph: Graph, chains: Mapping[str, Chain], target: Target) -> Choice:
         return Choice({})
     chooser = _Chooser(graph, chains, target.room)
     if target.interval_cycles is not None:
-        return chooser.within_room(target.interval_cycles)
-    return chooser.fastest()
+        return _paced(chooser.within_room(target.interval_cycles))
+    return _paced(chooser.fastest())
+
+
+def _paced(choice: Choice) -> Choice:
+    """Layers that are faster than they must be slowed down to give beats evenly."""
+    folds = dict(choice.folds)
+    for name, (unit, fold, spec) in folds.items():
+        pace = choice.interval_cycles // unit.positions
+        while unit.positions > 1 and pace > spec.position_cycles:
+            slow = replace(spec, slots=fold.slots, pace_cycles=pace)
+            if slow.interval_cycles <= choice.interval_cycles:
+                folds[name] = unit, replace(fold, pace_cycles=pace), slow
+                break
+            pace -= max(1, pace // 64)
+    return replace(choice, folds=folds)
 
 
 class _Chooser:

@@ -24,7 +24,8 @@ class Fold:
 
     ``parts`` is in how many lanes each output is summed, ``lanes_in`` and ``lanes_out`` are
     channels a beat, ``slots`` positions in the line buffer (0: as few as keep it busy). A
-    ``dense`` program holds zeros too, and no addresses.
+    ``dense`` program holds zeros too, and no addresses. A position takes ``pace_cycles`` at least,
+    so that a layer gives its beats as evenly as the next one takes them.
     """
 
     lanes: int
@@ -35,6 +36,7 @@ class Fold:
     multiplier: str = "lut"
     slots: int = 0
     dense: bool = False
+    pace_cycles: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,7 @@ class Unit:
             dilation=self.op.dilation,
             multiplier=chosen.multiplier,
             slots=chosen.slots,
+            pace_cycles=chosen.pace_cycles,
         )
 
 

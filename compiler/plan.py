@@ -12,14 +12,16 @@ from functools import cached_property
 from typing import Any
 
 from sqwire.hw.axis import Port
+from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.timing import slots_needed
 from sqwire.hw.network import Network
 from sqwire.hw.ports import names
 
-from .choose import Target, choose
+from .choose import Choice, Target, choose
 from .flow import Flow
 from .folding import Fold
 from .graph import Graph
-from .stages import Builder, Layer, cycles_of, queue_name
+from .stages import Builder, Layer, queue_name
 
 __all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
 
@@ -131,7 +133,10 @@ def plan(
     chains = {node.name: chain for node, chain in graph.lowered()}
     choice = choose(graph, chains, target)
     built = Builder(graph, chains, choice, {})
-    interval = max(*built.inputs.values(), *(cycles_of(stage.spec) for stage in built.stages))
+    while slots := _short_of(built, choice):
+        choice = choice.with_slots(slots)
+        built = Builder(graph, chains, choice, {})
+    interval = built.interval_cycles
     frames = 2 + _HORIZON_CYCLES // interval
     fixed = {queue_name(node, number): depth for (node, number), depth in (depths or {}).items()}
     queues = fixed
@@ -173,3 +178,19 @@ def plan(
         latency_cycles=last + 1,
         folds={name: fold for name, (_, fold, _) in choice.folds.items()},
     )
+
+
+def _short_of(built: Builder, choice: Choice) -> dict[str, int]:
+    """Folded layers whose line buffers are too short for what reaches them, and what they need.
+
+    One that an input of the network feeds makes that wait instead.
+    """
+    flow = Flow(built.inputs, built.stages, 2, built.interval_cycles)
+    short = {}
+    for stage in built.stages:
+        (source, *_) = stage.sources
+        if isinstance(stage.spec, Folded) and source.stage is not None and not built.raw(source):
+            needed = slots_needed(stage.spec, flow.early[source])
+            if needed > stage.spec.slots:
+                short[stage.name.removesuffix(".folded")] = 1 << (needed - 1).bit_length()
+    return short

@@ -127,6 +127,21 @@ class Builder:
             else:
                 self._streamed(node, sources)
 
+    @property
+    def interval_cycles(self) -> int:
+        """Cycles from frame to frame at full rate."""
+        stages = (cycles_of(stage.spec) for stage in self.stages)
+        return int(max(*self.inputs.values(), *stages))
+
+    def raw(self, source: Source) -> bool:
+        """Whether a stream is an input of the network, as it is or packed otherwise."""
+        while source.stage is not None:
+            stage = next(stage for stage in self.stages if stage.name == source.stage)
+            if not isinstance(stage.spec, Pack | Unpack):
+                return False
+            (source,) = stage.sources
+        return True
+
     def _input_lanes(self, name: str) -> int:
         """Channels a beat of an input: as its only reader takes them, else all."""
         readers = [node for node in self.graph.nodes if name in node.inputs]

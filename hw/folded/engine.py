@@ -422,22 +422,25 @@ class _Component(wiring.Component):
         m.submodules.fetch = fetch = Fetch(spec)
         m.submodules.buffer = buffer = LineBuffer(spec)
         m.submodules.collect = collect = Collect(spec)
+        settled = Signal()
         m.d.comb += [
-            self.i.ready.eq(walk.room),
+            self.i.ready.eq(walk.room & settled),
             buffer.data.eq(self.i.payload),
-            buffer.write.eq(self.i.valid & walk.room),
+            buffer.write.eq(self.i.valid & self.i.ready),
             walk.written.eq(buffer.written),
             walk.whole.eq(buffer.whole),
         ]
 
         # After a reset accumulators hold rubbish, unless they have never been used: a position
-        # of zeros, whose result is dropped, tells the collector from where they go on.
+        # of zeros, whose result is dropped, tells the collector from where they go on. Nothing is
+        # taken before that, so that cycles counted from the first beat are always the same.
         used, known, warming = Signal(reset_less=True), Signal(), Signal()
         free = Signal(range(-1, spec.buffers), init=spec.buffers - 1)  # the sign says if any
         start, warm, paced = Signal(), Signal(), Signal()
         m.d.comb += [
+            settled.eq(known | ~used),
             warm.eq(used & ~known & ~warming & fetch.idle),
-            start.eq(fetch.idle & paced & walk.ready & (free >= 0) & (known | ~used) & ~warming),
+            start.eq(fetch.idle & paced & walk.ready & (free >= 0) & settled & ~warming),
             fetch.start.eq(start | warm),
             walk.start.eq(start),
             walk.finish.eq(fetch.last & ~buffer.blank),

@@ -4,7 +4,7 @@ import numpy as np
 
 from .walk import Walk
 
-__all__ = ["departures", "interval_cycles", "latest", "set_slots", "starts"]
+__all__ = ["departures", "interval_cycles", "latest", "set_slots", "slots_needed", "starts"]
 
 _SETTLE_FRAMES = 3
 _NEVER = 1 << 60
@@ -106,6 +106,33 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
             start = max(start, started[-1] + max(cycles, pace))
         started.append(results(position, start))
     return started
+
+
+def slots_needed(spec, arrivals) -> int:
+    """How many positions the line buffer must hold for no beat to wait that arrives as said."""
+    raster, beats = spec.raster, spec.beats_position
+    wide = _Unlimited(spec)
+    started = starts(wide, arrivals, spec.program.cycles, pace=spec.pace_cycles)
+    frames = len(started) // raster.outputs
+    offsets = np.arange(frames)[:, None] * raster.inputs
+    bases = (raster.bases + offsets).reshape(-1)
+    freed = np.array(started) + spec.program.cycles + Walk.READ + 1
+    first = np.asarray(arrivals).reshape(-1, beats)[:, 0]
+    # Position q is written when those positions have ended that were freed before its first beat.
+    ended = np.searchsorted(freed, first, side="right")
+    base = np.append(bases, frames * raster.inputs)[ended]
+    return int((np.arange(len(first)) - base).max()) + 1
+
+
+class _Unlimited:
+    """A layer whose line buffer is never full."""
+
+    slots = 1 << 60
+
+    def __init__(self, spec):
+        self.raster, self.beats_in, self.beats_position = (
+            spec.raster, spec.beats_in, spec.beats_position
+        )  # fmt: skip
 
 
 def latest(spec, leaves) -> np.ndarray:
