@@ -69,8 +69,8 @@ class Comparison:
     difference: str = ""
 
 
-def load_vectors(file: Path, graph: Graph, frames: int | None = None) -> Vectors:
-    """The first ``frames`` (all if None) of a ``.npz`` with ``x`` and ``y``.
+def load_vectors(file: Path, graph: Graph) -> Vectors:
+    """What a ``.npz`` with ``x`` and ``y`` holds.
 
     Where there are several inputs they are ``x0``, ``x1``, ..., in the order of ``graph``, and
     several outputs are ``y0``, ``y1``, ...
@@ -96,9 +96,7 @@ def load_vectors(file: Path, graph: Graph, frames: int | None = None) -> Vectors
             f"not {', '.join(map(str, counts[:-1]))} and {counts[-1]}"
         )
     count = len(graph.inputs)
-    return Vectors(
-        tuple(x[:frames] for x in arrays[:count]), tuple(y[:frames] for y in arrays[count:])
-    )
+    return Vectors(tuple(arrays[:count]), tuple(arrays[count:]))
 
 
 def compare(

@@ -56,7 +56,8 @@ def verify(
         first, see :func:`sqwire.sim.vectors.compare`. Without it :func:`stand_in_frames` are the
         input.
     frames
-        At most so many; all where None, but two at the level ``component``.
+        At most so many through the circuit; all where None, but two at the level ``component``.
+        The graph is compared with all vectors.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def verify(
     if vectors is None:
         codes = tuple(x[:frames] for x in as_tuple(stand_in_frames(graph)))
     else:
-        reference = load_vectors(vectors, graph, frames)
+        reference = load_vectors(vectors, graph)
         codes = tuple(i.quantize(x) for i, x in zip(graph.inputs, reference.x, strict=True))
         progress(f"compare the graph with {len(codes[0])} vectors")
         answer = as_tuple(graph.run(*codes))
@@ -79,6 +80,7 @@ def verify(
         roundings = compared.roundings
         findings.append(_finding(f"integer graph = vectors, {compared.values} values",
                                  compared.difference or None))  # fmt: skip
+        codes = tuple(x[:frames] for x in codes)
     if level == "component":
         codes = tuple(x[: frames or _COMPONENT_FRAMES] for x in codes)
         findings += _components(build, codes, progress)
@@ -118,6 +120,7 @@ def verify(
         latency_cycles=single.latency_cycles,
         planned_cycles_per_frame=build.plan.cycles_per_frame,
         planned_latency_cycles=build.plan.latency_cycles,
+        inputs=len(codes),
     )
     cycles = Finding(f"cycles of the {subject} = plan", report.as_planned, report.cycles)
     return replace(report, findings=(*findings, cycles))

@@ -172,7 +172,9 @@ def verify(
         typer.Option(help="Reference vectors: .npz with x and y, or x0, x1, ... and y0, y1, ..."),
     ] = None,
     level: Annotated[str, typer.Option(help="component, network or netlist.")] = "network",
-    frames: Annotated[int | None, typer.Option(help="At most so many frames.", min=1)] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="At most so many through the circuit.", min=1)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the circuit with the integer graph and with reference vectors, every integer.

@@ -81,7 +81,7 @@ def test_layer_is_named_also_where_it_was_not_watched_at_first(flipped, monkeypa
 def test_vectors_that_agree_pass(small_build, vectors):
     report = verify(small_build, vectors=vectors(), frames=5)
     assert report.passed, report.lines()
-    assert report.findings[0] == Finding("integer graph = vectors, 25 values", True)
+    assert report.findings[0] == Finding("integer graph = vectors, 40 values", True)
     assert report.roundings == ()
     assert report.frames == 5
 
