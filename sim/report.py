@@ -33,8 +33,8 @@ class Report:
     """Findings in the order of the data's way through the circuit, and cycles that were measured.
 
     ``cycles_per_frame`` is the mean distance between frames at full rate on the slowest output
-    (None for fewer than two), ``latency_cycles`` the cycles from the first transfer in to the last one out, both
-    counted, of a single frame. All four are None where nothing was measured.
+    (None for fewer than two), ``latency_cycles`` the cycles from the first transfer in to the last
+    one out, both counted, of a single frame. All four are None where nothing was measured.
     """
 
     level: Level
