@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqwire.compiler.build import Build
 from sqwire.hw import axis
 from sqwire.hw.beat import Beat
-from sqwire.hw.ports import as_tuple, names, one_or_all
+from sqwire.hw.ports import as_tuple, names
 from sqwire.hw.ranges import Range
 
 from . import harness, runner, words
@@ -303,8 +303,12 @@ def simulate_build(build: Build, *codes: Int, stalls: Stalls = "none") -> Result
         If the simulator fails, or the circuit breaks a rule of its streams.
     """
     build.graph.check(*codes)
-    frames = one_or_all([x.reshape(len(x), -1, x.shape[-1]) for x in codes])
-    return bench_of(build).simulate(frames, stalls)[0].check()
+    bench = bench_of(build)
+    frames = tuple(
+        x.reshape(len(x), port.frame, port.beat.lanes)
+        for x, port in zip(codes, bench.inputs, strict=True)
+    )
+    return bench.simulate(frames, stalls)[0].check()
 
 
 def _check_frames(ports: tuple[axis.Port, ...], frames: tuple[Int, ...]) -> None:
