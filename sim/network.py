@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqwire.compiler.build import Build
 from sqwire.hw import axis
 from sqwire.hw.beat import Beat
-from sqwire.hw.ports import as_tuple, names, one_or_all
+from sqwire.hw.ports import as_tuple, names
 from sqwire.hw.ranges import Range
 
 from . import harness, runner, words
@@ -304,8 +304,8 @@ def simulate_build(build: Build, *codes: Int, stalls: Stalls = "none") -> Result
     """
     build.graph.check(*codes)
     bench = bench_of(build)
-    frames = [port.beats(x) for port, x in zip(bench.inputs, codes, strict=True)]
-    return bench.simulate(one_or_all(frames), stalls)[0].check()
+    frames = tuple(port.beats(x) for port, x in zip(bench.inputs, codes, strict=True))
+    return bench.simulate(frames, stalls)[0].check()
 
 
 def _check_frames(ports: tuple[axis.Port, ...], frames: tuple[Int, ...]) -> None:

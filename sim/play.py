@@ -106,7 +106,8 @@ class Result:
     latency_cycles: int
     """The same for the first frame alone."""
     cycles_per_frame: float | None
-    """Mean distance between the last transfers of successive frames; None for fewer than two."""
+    """Mean distance between the last transfers of successive frames on the slowest output; None for
+    fewer than two."""
     errors: int
     """Cycles in which ``error`` was high."""
     violations: tuple[str, ...]
@@ -136,7 +137,7 @@ class Result:
     def of(cls, recording: Recording, outputs: tuple[axis.Port, ...], frames: int) -> Result:
         """The frames in a recording. A frame is out when it is out of every output."""
         violations = list(recording.violations)
-        ys, all_ends = [], []
+        ys, ends = [], []
         prefixes = names("m_axis", len(outputs))
         for name, port, got in zip(prefixes, outputs, recording.outputs, strict=True):
             beats, came = int(port.frame), len(got.data)
@@ -151,15 +152,17 @@ class Result:
                 frame, at = divmod(int(wrong[0]), beats)
                 level = "high" if got.last[wrong[0]] else "low"
                 violations.append(f"{name}_tlast is {level} on transfer {at} of frame {frame}")
-            all_ends.append(got.cycles[: whole * beats].reshape(-1, beats)[:, -1])
+            ends.append(got.cycles[: whole * beats].reshape(-1, beats)[:, -1])
             ys.append(got.data[: whole * beats].reshape(whole, beats, port.beat.lanes))
-        ends = np.max([e[: min(map(len, all_ends))] for e in all_ends], axis=0)
+        whole_frames = min(map(len, ends))
         lasts = [int(got.cycles[-1]) for got in recording.outputs if len(got.cycles)]
         return cls(
             ys=tuple(ys),
             cycles=max(lasts) + 1 if lasts else 0,
-            latency_cycles=int(ends[0]) + 1 if len(ends) else 0,
-            cycles_per_frame=float(np.diff(ends).mean()) if len(ends) > 1 else None,
+            latency_cycles=max(int(own[0]) for own in ends) + 1 if whole_frames else 0,
+            cycles_per_frame=max(
+                (float(np.diff(own).mean()) for own in ends if len(own) > 1), default=None
+            ),
             errors=recording.errors,
             violations=tuple(violations),
             seen=recording.seen,

@@ -32,9 +32,9 @@ class Finding:
 class Report:
     """Findings in the order of the data's way through the circuit, and cycles that were measured.
 
-    ``cycles_per_frame`` is the mean distance between frames at full rate (None for fewer than
-    two), ``latency_cycles`` the cycles from the first transfer in to the last one out, both
-    counted, of a single frame. All four are None where nothing was measured.
+    ``cycles_per_frame`` is the mean distance between frames at full rate on the slowest output
+    (None for fewer than two), ``latency_cycles`` the cycles from the first transfer in to the last
+    one out, both counted, of a single frame. All four are None where nothing was measured.
     """
 
     level: Level
@@ -46,6 +46,9 @@ class Report:
     latency_cycles: int | None = None
     planned_cycles_per_frame: int | None = None
     planned_latency_cycles: int | None = None
+    inputs: int = 1
+    """How many inputs the network has. Of several, one can run ahead of the others while what it
+    passes on has room: until that is full, frames may follow each other faster than planned."""
 
     @property
     def passed(self) -> bool:
@@ -55,8 +58,10 @@ class Report:
     @property
     def as_planned(self) -> bool:
         """Are the measured cycles those of the plan."""
-        rate = self.cycles_per_frame in (None, self.planned_cycles_per_frame)
-        return rate and self.latency_cycles == self.planned_latency_cycles
+        rate, planned = self.cycles_per_frame, self.planned_cycles_per_frame
+        faster = rate and planned and self.inputs > 1 and rate < planned
+        as_fast = rate in (None, planned) or bool(faster)
+        return as_fast and self.latency_cycles == self.planned_latency_cycles
 
     @property
     def cycles(self) -> str:

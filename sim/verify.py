@@ -122,6 +122,7 @@ def verify(
         latency_cycles=single.latency_cycles,
         planned_cycles_per_frame=build.plan.cycles_per_frame,
         planned_latency_cycles=build.plan.latency_cycles,
+        inputs=len(codes),
     )
     cycles = Finding(f"cycles of the {subject} = plan", report.as_planned, report.cycles)
     return replace(report, findings=(*findings, cycles))

@@ -17,9 +17,12 @@ class QonnxBuilder:
 
     def __init__(self, seed: int, shape: tuple[int, ...], bits: int = 4, scale: float = 0.25):
         self.rng = np.random.default_rng(seed)
-        self.nodes, self.initializers = [], []
-        self.input = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *shape])
-        self.last = self.quant("input", "x", bits, scale, signed=False)
+        self.nodes, self.initializers, self.inputs = [], [], []
+        self.last = self.input("x", shape, bits, scale, name="input")
+
+    def input(self, tensor, shape, bits=4, scale=0.25, *, name) -> str:
+        self.inputs.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, [1, *shape]))
+        return self.quant(name, tensor, bits, scale, signed=False)
 
     def constant(self, name: str, value) -> str:
         array = np.asarray(value, dtype=np.float32)
@@ -72,9 +75,13 @@ class QonnxBuilder:
         self.last = self.node("MatMul", name, [self.last, weight])
         return self.last
 
-    def model(self, shape: tuple[int, ...]) -> bytes:
-        output = helper.make_tensor_value_info(self.last, TensorProto.FLOAT, [1, *shape])
-        graph = helper.make_graph(self.nodes, "network", [self.input], [output], self.initializers)
+    def model(self, shape: tuple[int, ...], **more: tuple[int, ...]) -> bytes:
+        """The network; its outputs are the last tensor, of ``shape``, and those in ``more``."""
+        outputs = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *own])
+            for name, own in ((self.last, shape), *more.items())
+        ]
+        graph = helper.make_graph(self.nodes, "network", self.inputs, outputs, self.initializers)
         opsets = [helper.make_opsetid("", 13), helper.make_opsetid(OPS, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
         onnx.checker.check_model(model)
@@ -101,6 +108,23 @@ def residual_network(seed: int = 0, *, size: int = 6, channels: int = 4) -> byte
     return net.model((5,))
 
 
+def crossed_network(seed: int = 0) -> bytes:
+    """Inputs ``x`` and ``side`` that meet twice, each time one of them late; outputs ``fc_out``,
+    ``trunk.act_out``, which also feeds on, and ``other_out``."""
+    net = QonnxBuilder(seed, (2, 5, 5))
+    x, side = net.last, net.input("side", (1, 5, 5), 3, 0.5, name="side.input")
+    net.conv("early", 2, 3)
+    net.last = net.node("Concat", "join", [net.act("early", 3, scale=0.5), side], axis=1)
+    net.conv("trunk", 4, 3, stride=2)
+    trunk = net.act("trunk", 3)
+    net.last = side
+    net.conv("late", 1, 2)
+    other = net.node("Concat", "other", [x, net.act("late", 2, scale=0.25)], axis=1)
+    net.last = net.node("Flatten", "flatten", [trunk], axis=1)
+    net.linear("fc", 27, 4)
+    return net.model((4,), **{trunk: (3, 3, 3), other: (4, 5, 5)})
+
+
 @pytest.fixture
 def residual_model() -> Callable[..., bytes]:
     """:func:`residual_network`."""
@@ -111,6 +135,12 @@ def residual_model() -> Callable[..., bytes]:
 def residual_build(tmp_path_factory) -> Build:
     """The compiled :func:`residual_network`; read it, do not change it."""
     return compile_model(residual_network(0), tmp_path_factory.mktemp("build") / "residual")
+
+
+@pytest.fixture(scope="session")
+def crossed_build(tmp_path_factory) -> Build:
+    """The compiled :func:`crossed_network`; read it, do not change it."""
+    return compile_model(crossed_network(0), tmp_path_factory.mktemp("build") / "crossed")
 
 
 @pytest.fixture

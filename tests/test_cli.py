@@ -131,6 +131,40 @@ def test_a_pickle_is_not_opened(sqwire, residual_build, tmp_path):
     refused(sqwire("simulate", residual_build.path, file), "must be a .npy array")
 
 
+def test_several_inputs_and_outputs_are_npz_files(sqwire, crossed_build, tmp_path):
+    rng = np.random.default_rng(0)
+    graph = crossed_build.graph
+    x = {f"x{k}": rng.uniform(0, 3, (2, *i.shape)) for k, i in enumerate(graph.inputs)}
+    np.savez(tmp_path / "x.npz", **x)
+    out = tmp_path / "y.npz"
+    result = sqwire("simulate", crossed_build.path, tmp_path / "x.npz", "-o", out, "--json")
+    assert result[0] == 0, result
+    assert json.loads(result[1])["frames"] == 2
+    codes = [i.quantize(v) for i, v in zip(graph.inputs, x.values(), strict=True)]
+    with np.load(out) as y:
+        assert y.files == ["y0", "y1", "y2"]
+        for own, output, want in zip(y.files, graph.outputs, graph.run(*codes), strict=True):
+            assert np.array_equal(y[own], output.dequantize(want))
+
+
+def test_inputs_that_are_not_one_a_port_are_one_line(sqwire, crossed_build, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2, 5, 5)))
+    np.savez(tmp_path / "x.npz", x0=np.zeros((2, 2, 5, 5)))
+    np.savez(tmp_path / "y.npz", x0=np.zeros((2, 2, 5, 5)), x1=np.zeros((3, 1, 5, 5)))
+    for name in ("x.npy", "x.npz"):
+        result = sqwire("simulate", crossed_build.path, tmp_path / name)
+        refused(result, name, "must be a .npz of numbers x0, x1")
+    refused(sqwire("simulate", crossed_build.path, tmp_path / "y.npz"), "as many frames")
+
+
+def test_tables_name_inputs_and_outputs_where_there_are_several(sqwire, crossed_build, tmp_path):
+    model = crossed_build.path / "model.onnx"
+    for command in (["inspect", model], ["compile", model, "-o", tmp_path / "build"]):
+        status, out, _ = sqwire(*command)
+        assert status == 0
+        assert "inputs: x, side; outputs: fc_out (of fc), trunk.act_out (of trunk.act)" in out
+
+
 def test_a_damaged_build_is_one_line(sqwire, residual_build, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(residual_build.path, copy)
