@@ -6,8 +6,8 @@ Without TASKS and --layer: the grid of layers in docs/operators/folded.md. TASKS
 files (see bench/spatial.py), of which each layer is scheduled and its program proved. A layer is O
 output and I input channels, a K x K kernel, weights drawn from the nonzero 4-bit codes.
 With --area each layer also becomes a circuit (4-bit codes in and out, for each kind of lane), which
-is simulated against its description on a small map, and synthesised for an ECP5-85F; with --route
-also placed and routed. Writes ``bench/results/folded.json`` and prints it.
+is simulated against its description on a map of one position, and synthesised for an ECP5-85F; with
+--route also placed and routed. Writes ``bench/results/folded.json`` and prints it.
 """
 
 import argparse
@@ -136,7 +136,7 @@ def circuit(weight, lanes, ring, multiplier, size):
 
 def measure_area(weight, lanes, ring, multiplier, route, *, size=14):
     """Build the circuit of a layer; cells and clock."""
-    small = circuit(weight, lanes, ring, multiplier, 3)
+    small = circuit(weight, lanes, ring, multiplier, 1)
     x = np.random.default_rng(0).integers(0, 16, (1, small.beats_in, 1))
     check_operator(small, x, timeout_cycles=20_000)
     spec = circuit(weight, lanes, ring, multiplier, size)

@@ -88,6 +88,7 @@ class Search:
 
         Where much is left to gain it starts again, from the best with some channels swapped.
         """
+        self._begin(rounds)
         self.mean = self.counts.sum() / self.lanes / self.ring
         bound = max(1.0, self.mean * self.ring)
         best = self._state()
@@ -108,6 +109,17 @@ class Search:
                 break
             if attempt < tries - 1:
                 self._disturb()
+
+    def _begin(self, rounds: int) -> None:
+        """With several parts: take over what is best with one, on as many lanes as a part has."""
+        lanes = self.lanes // self.parts
+        if self.parts == 1 or lanes % self.ring:
+            return
+        one = Search(self.counts, lanes, self.ring, 1, self.lanes_in, self.lanes_out)
+        one.run(rounds)
+        self.bank = one.bank
+        self.lane = one.lane + np.arange(self.parts)[:, None] * lanes
+        self._split()
 
     def _state(self) -> tuple[int, Int, Int, Int]:
         return self.cycles, self.bank.copy(), self.lane.copy(), self.share.copy()
@@ -199,7 +211,7 @@ class Search:
     def _swap_inputs(self) -> bool:
         """The one swap of two inputs between banks that gains most."""
         _, sums, costs = self._now()
-        a, b = self._pairs(len(self.bank), self.ring, self.lanes_in)
+        a, b = self._pairs(len(self.bank), self.ring, 1)
         most = max(1, (1 << 21) // (self.lanes * self.ring))
         if len(a) > most:
             chosen = self.rng.choice(len(a), most, replace=False)

@@ -337,7 +337,7 @@ class Folded:
     @property
     def bank_rom(self) -> Store:
         layout = self.program.layout
-        bits = (layout.ring // layout.lanes_in - 1).bit_length()
+        bits = (layout.ring - 1).bit_length()
         return Store("bank_of_beat", self.beats_position, bits * layout.lanes_in, True)
 
     @property

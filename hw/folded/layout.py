@@ -16,9 +16,8 @@ class Layout:
 
     ``lanes`` lanes form rings of ``ring`` neighbours. Each ring has ``ring`` banks of its own,
     and all rings hold the same: bank ``b`` of each ring has the channels with ``bank[c] == b``,
-    channel ``c`` at place ``c // ring``. So of ``ring`` channels in a row each has another bank;
-    of the ``lanes_in`` channels of an input beat, that at place ``e`` has a bank ``b`` with
-    ``b % lanes_in == e``.
+    channel ``c`` at place ``c // ring``. So of ``ring`` channels in a row each has another bank,
+    and with them the ``lanes_in`` channels of an input beat.
 
     The lanes are in ``parts * lanes_out`` groups of equal size. Output ``o`` is the sum of its
     parts, and part ``k`` is in group ``k * lanes_out + o % lanes_out``, in row
@@ -81,10 +80,6 @@ class Layout:
         place = self.bank + self.ring * self.local
         if len(np.unique(place)) < self.inputs:
             raise ValueError(f"Layout: {self.ring} channels in a row must have different banks")
-        if (self.bank % self.lanes_in != np.arange(self.inputs) % self.lanes_in).any():
-            raise ValueError(
-                f"Layout: the bank of a channel must be its own modulo lanes_in ({self.lanes_in})"
-            )
 
     def _check_lanes(self):
         first = self.group_of * self.group

@@ -1,7 +1,10 @@
 """The line buffer: input channels in banks, read by place of the kernel and channel."""
 
+from functools import reduce
+from operator import or_
+
 import numpy as np
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -82,7 +85,7 @@ class LineBuffer(wiring.Component):
             word = ram(
                 m, spec.bank_store, f"bank_{number}",
                 write=Cat(local[: program.local_bits], slot[: spec.slot_bits]),
-                data=data[bank % layout.lanes_in], enable=write[bank], read=addresses[own],
+                data=data[bank], enable=write[bank], read=addresses[own],
             )  # fmt: skip
             if spec.range.lo < 0:
                 word = word.as_signed()
@@ -147,29 +150,36 @@ class LineBuffer(wiring.Component):
                 slot.eq(slot + 1),
                 position.eq(Mux(self.whole, 0, position + 1)),
             ]
-        group = layout.ring // layout.lanes_in  # beats that fill a place of all banks
-        shift = group.bit_length() - 1
-        chosen = self._bank_of_beat(m, beat, shift)
-        valid = pipe(m, self.write, 1, "write", reset_less=False)
-        enables = []
-        for bank in range(layout.ring):
-            choice = chosen[bank % layout.lanes_in]
-            enables.append(valid & (choice == bank // layout.lanes_in) if shift else valid)
+        shift = (layout.ring // layout.lanes_in).bit_length() - 1
         local = pipe(m, beat >> shift, 1, "local")
         data = [pipe(m, code, 1, f"data_{k}") for k, code in enumerate(self.data)]
-        return enables, local, pipe(m, slot, 1, "write_slot"), data
+        valid = pipe(m, self.write, 1, "write", reset_less=False)
+        enables, codes = self._banks(m, beat, shift, data)
+        enables = [valid & enable for enable in enables]
+        return enables, local, pipe(m, slot, 1, "write_slot"), codes
 
-    def _bank_of_beat(self, m, beat, bits):
-        """For each element of a beat, its bank among those it can go to, one cycle later."""
+    def _banks(self, m, beat, shift, data):
+        """For each bank, one cycle after ``beat``: does it take an element, and which one."""
         spec, layout = self.spec, self.spec.program.layout
-        if not bits:
-            return [None] * layout.lanes_in
-        banks = (layout.bank // layout.lanes_in).reshape(-1, layout.lanes_in)
-        in_order = np.arange(len(banks))[:, None] % (1 << bits)
-        if (banks == in_order).all():
-            low = Signal(bits)
-            m.d.sync += low.eq(beat)
-            return [low] * layout.lanes_in
-        words = pack(banks.T, [bits] * layout.lanes_in)
+        width = layout.lanes_in
+        if (layout.bank == np.arange(layout.inputs) % layout.ring).all():
+            # Every element goes to one of a few banks, one after the other.
+            turn = Signal(shift)
+            m.d.sync += turn.eq(beat)
+            banks = range(layout.ring)
+            enables = [turn == bank // width if shift else Const(1) for bank in banks]
+            return enables, [data[bank % width] for bank in banks]
+        bits = (layout.ring - 1).bit_length()
+        words = pack(layout.bank.reshape(-1, width).T, [bits] * width)
         word = rom(m, spec.bank_rom, words, beat)
-        return [word[k * bits : (k + 1) * bits] for k in range(layout.lanes_in)]
+        enables, codes = [], []
+        for bank in range(layout.ring):
+            own = [word[k * bits : (k + 1) * bits] == bank for k in range(width)]
+            enables.append(Cat(own).any())
+            code = data[0]
+            if width > 1:
+                code = Signal(spec.range.bits, name=f"bank_data_{bank}")
+                chosen = [Mux(own[k], data[k].as_unsigned(), 0) for k in range(width)]
+                m.d.comb += code.eq(reduce(or_, chosen))
+            codes.append(code)
+        return enables, codes

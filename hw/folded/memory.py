@@ -15,8 +15,11 @@ _LUTS_A_BLOCK = 200
 
 
 def block_rams(depth: int, width: int) -> int:
-    """Block RAMs (DP16KD) that a memory takes."""
-    return min(-(-depth // words) * -(-width // bits) for words, bits in _SHAPES)
+    """Block RAMs (DP16KD) that a memory takes.
+
+    Where it is deeper than a block, several of its words lie side by side in one line of blocks.
+    """
+    return min(-(-(-(-depth // words) * width) // bits) for words, bits in _SHAPES)
 
 
 @dataclass(frozen=True)
