@@ -22,8 +22,8 @@ _MOST_SPATIAL = 20_000
 _RING, _MOST_LANES = 8, 512
 # Where weights have more digits than this on average, shifting takes longer than multiplying.
 _MOST_DIGITS = 1.3
-# Where there are fewer weights than this for each nonzero one, to run zeros too may be cheaper.
-_MOST_ZEROS = 2.5
+# An engine that is slower than it must be by more than this is not worth another try.
+_NEAR = 1.15
 # What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
 _PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
 _RISE, _ROUNDS = 1.6, 12
@@ -203,12 +203,21 @@ class _Chooser:
         if lanes_in is None or lanes_out is None:
             return []
         found = []
-        for kind, products, dense in _kinds(unit):
-            lanes = max(lanes_in, lanes_out, 1)
-            while lanes < _MOST_LANES and lanes * (interval // unit.positions) < products:
-                lanes *= 2
+        cycles = interval // unit.positions
+        least = max(lanes_in, lanes_out)
+        for kind, lanes, dense in _kinds(unit, cycles, least):
             while lanes <= _MOST_LANES:
-                fold = Fold(lanes, min(_RING, lanes), 1, lanes_in, lanes_out, kind, 0, dense)
+                parts = -(-lanes // outputs)
+                parts = 1 << (parts - 1).bit_length()
+                fold = Fold(
+                    lanes,
+                    ring=min(_RING, lanes),
+                    parts=parts,
+                    lanes_in=lanes_in,
+                    lanes_out=lanes_out,
+                    multiplier=kind,
+                    dense=dense and parts == 1,
+                )
                 made = self._keeps_up(unit, fold, interval)
                 if made is not None:
                     found.append(made)
@@ -220,8 +229,13 @@ class _Chooser:
         """The engine, with other rings or a longer line buffer if it needs them to keep up."""
         for tried in _variants(unit, fold):
             known = self._make(unit, tried)
-            if known and known[0].interval_cycles <= interval:
+            if known is None:
+                continue
+            needed = known[0].interval_cycles
+            if needed <= interval:
                 return tried, *known
+            if needed > _NEAR * interval:
+                return None
         return None
 
     def _make(self, unit: Unit, fold: Fold) -> tuple[Folded, Cost] | None:
@@ -239,24 +253,32 @@ def _variants(unit: Unit, fold: Fold) -> Sequence[Fold]:
     """``fold``, and what to try next if it is too slow by a little."""
     rings = [fold.ring] + [r for r in (4, 2, 1) if fold.lanes_in <= r < fold.ring]
     result = [replace(fold, ring=ring) for ring in rings]
-    if fold.lanes % (2 * fold.lanes_out) == 0 and not fold.dense:
-        result.append(replace(fold, parts=2))
+    if fold.lanes % (2 * fold.parts * fold.lanes_out) == 0 and not fold.dense:
+        result.append(replace(fold, parts=2 * fold.parts))
     if unit.op.stride != (1, 1):
         reach = unit.tensor.width * (unit.op.kernel[0] + unit.op.stride[0])
         result.append(replace(fold, slots=1 << reach.bit_length()))
     return result
 
 
-def _kinds(unit: Unit) -> list[tuple[str, int, bool]]:
-    """Kinds of lanes worth trying, how many products each has to do, and whether zeros too."""
-    nonzeros = unit.nonzeros
+def _kinds(unit: Unit, cycles: int, least: int) -> list[tuple[str, int, bool]]:
+    """Kinds of lanes worth trying, how many of them are needed at least, and whether for zeros too.
+
+    Where zeros cost no more lanes, a program without addresses is better.
+    """
+
+    def lanes(products: int) -> int:
+        return 1 << max(-(-products // cycles) - 1, least - 1).bit_length()
+
+    if cycles < 1:
+        return []
     values = unit.op.weight[unit.op.weight != 0]
-    signed = len(digits(values)[1]) if nonzeros else 0
-    kinds = [("dsp", nonzeros, False), ("lut", nonzeros, False)]
-    if signed <= _MOST_DIGITS * nonzeros:
-        kinds.append(("digit", signed, False))
-    if unit.op.weight.size <= _MOST_ZEROS * nonzeros:
-        kinds += [("dsp", unit.op.weight.size, True), ("lut", unit.op.weight.size, True)]
+    few = lanes(len(values))
+    dense = lanes(unit.op.weight.size) == few
+    kinds = [("dsp", few, dense), ("lut", few, dense)]
+    signed = len(digits(values)[1]) if len(values) else 0
+    if signed <= _MOST_DIGITS * len(values):
+        kinds.append(("digit", lanes(signed), False))
     return kinds
 
 

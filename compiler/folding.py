@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.program import Program
 from sqwire.hw.steps import Steps
 
 from . import ops
@@ -67,15 +69,14 @@ class Unit:
         ValueError
             If lanes, rings and channels do not divide as they must.
         """
-        program = schedule(
-            self.op.weight,
-            chosen.lanes,
-            chosen.ring,
-            parts=chosen.parts,
-            lanes_in=chosen.lanes_in,
-            lanes_out=chosen.lanes_out,
-            in_digits=chosen.multiplier == "digit",
-            dense=chosen.dense or None,
+        # What the program does not depend on.
+        program = self._program(
+            replace(
+                chosen,
+                multiplier="digit" if chosen.multiplier == "digit" else "lut",
+                slots=0,
+                pace_cycles=0,
+            )
         )
         return Folded(
             height=self.tensor.height,
@@ -92,6 +93,24 @@ class Unit:
             slots=chosen.slots,
             pace_cycles=chosen.pace_cycles,
         )
+
+    @cached_property
+    def _programs(self) -> dict[Fold, Program]:
+        return {}
+
+    def _program(self, chosen: Fold) -> Program:
+        if chosen not in self._programs:
+            self._programs[chosen] = schedule(
+                self.op.weight,
+                chosen.lanes,
+                chosen.ring,
+                parts=chosen.parts,
+                lanes_in=chosen.lanes_in,
+                lanes_out=chosen.lanes_out,
+                in_digits=chosen.multiplier == "digit",
+                dense=chosen.dense or None,
+            )
+        return self._programs[chosen]
 
 
 def units(graph: Graph) -> Iterator[Unit]:

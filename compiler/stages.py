@@ -18,6 +18,7 @@ from sqwire.hw.network import Source, Stage
 from sqwire.hw.ports import names
 from sqwire.hw.queue import Queue
 from sqwire.hw.ranges import Range
+from sqwire.hw.recast import Recast
 from sqwire.hw.width import Pack, Unpack
 
 from . import ops
@@ -137,7 +138,7 @@ class Builder:
         """Whether a stream is an input of the network, as it is or packed otherwise."""
         while source.stage is not None:
             stage = next(stage for stage in self.stages if stage.name == source.stage)
-            if not isinstance(stage.spec, Pack | Unpack):
+            if not isinstance(stage.spec, Pack | Recast | Unpack):
                 return False
             (source,) = stage.sources
         return True
@@ -164,6 +165,15 @@ class Builder:
     def _lanes(self, source: Source) -> int:
         return int(self.beats[source][0].lanes)
 
+    def _as(self, source: Source, wanted: Beat, name: str) -> Source:
+        """The same stream as ``wanted``: so many channels a beat, in so many bits."""
+        source = self._with_lanes(source, wanted.lanes, name)
+        beat, beats = self.beats[source]
+        if beat.layout != wanted.layout:
+            # Bounds of sums are wider where several channels share a lane.
+            source = self._stage(f"{name}.recast", Recast(beat, wanted.range, beats), source)
+        return source
+
     def _with_lanes(self, source: Source, lanes: int, name: str) -> Source:
         """The same stream with ``lanes`` channels a beat."""
         beat, beats = self.beats[source]
@@ -181,8 +191,8 @@ class Builder:
     def _folded(self, node: Node, source: Source) -> None:
         """A linear map and the staircase behind it in a folded engine."""
         first = len(self.stages)
-        unit, fold, spec = self.choice.folds[node.name]
-        source = self._with_lanes(source, fold.lanes_in, node.name)
+        unit, _, spec = self.choice.folds[node.name]
+        source = self._as(source, spec.inputs[0], node.name)
         out = self._stage(f"{node.name}.folded", spec, source)
         self._finish(unit.last, node, first, out)
 
@@ -201,7 +211,7 @@ class Builder:
         for suffix, spec in chain:
             stage = f"{node.name}.{suffix}"
             sources = [
-                self._with_lanes(source, beat.lanes, f"{stage}{k or ''}")
+                self._as(source, beat, f"{stage}{k or ''}")
                 for k, (source, beat) in enumerate(zip(sources, spec.inputs, strict=True))
             ]
             if len(sources) > 1:

@@ -20,7 +20,7 @@ __all__ = ["Search"]
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 
-_ROUNDS = 60
+_ROUNDS, _PART_ROUNDS = 60, 6
 _MOST_CANDIDATES = 16384
 # Stop there; do not start again there; how much to start again (over the size of the counts).
 _ENOUGH, _GOOD, _WORK = 0.99, 0.97, 100_000
@@ -93,6 +93,9 @@ class Search:
         bound = max(1.0, self.mean * self.ring)
         best = self._state()
         tries = int(np.clip(_WORK / self.counts.size, 2, 24))
+        if self.parts > 1:
+            # Sharing products out moves few at a time and takes long; a good start is made above.
+            tries, rounds = 1, min(rounds, _PART_ROUNDS)
         for attempt in range(tries):
             for sharpness in _SHARPNESS[min(attempt, 1) :]:
                 self.beta = min(sharpness / max(1.0, float(np.sqrt(self.mean))), 3.0)

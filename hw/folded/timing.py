@@ -50,12 +50,13 @@ def set_slots(spec, name) -> None:
 def departures(spec, arrivals) -> np.ndarray:
     """The cycle in which each output beat leaves, see :class:`sqwire.hw.folded.engine.Folded`."""
     beats, freed = spec.channel_beats, []
+    buffers, first_cycles = spec.buffers, spec.first_cycles
 
     def results(position, start):
         """A position waits for room; its results leave one beat a cycle, behind those before."""
-        if position >= spec.buffers:
-            start = max(start, freed[position - spec.buffers] + 1)
-        issue = start + spec.first_cycles
+        if position >= buffers:
+            start = max(start, freed[position - buffers] + 1)
+        issue = start + first_cycles
         if position:
             issue = max(issue, freed[-1] + 1)
         freed.append(issue + beats - 1)
