@@ -15,6 +15,7 @@ from typing import Any
 
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.requantise import Affine
 
 __all__ = ["Cost", "cost", "features"]
 
@@ -80,10 +81,15 @@ def cost(specs: Iterable[Any]) -> Cost:
             for what in ("luts", "ffs")
         )
         folded = isinstance(spec, Folded)
-        dsps = spec.program.layout.lanes if folded and spec.multiplier == "dsp" else 0
+        dsps = _multipliers(spec) if folded else 0
         brams = sum(store.blocks for store in spec.stores) if folded else 0
         total += Cost(max(luts, 0), max(ffs, 0), dsps, brams)
     return total
+
+
+def _multipliers(spec: Folded) -> int:
+    own = spec.multiply.multipliers if spec.multiplier == "dsp" else 0
+    return int(own) + sum(isinstance(circuit, Affine) for circuit in spec.requantise)
 
 
 @cache

@@ -77,12 +77,24 @@ def train(
 def compile(
     model: Annotated[Path, typer.Argument(help="QONNX model.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Build folder.")] = Path("build/network"),
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second: the cheapest circuit that takes them.")
+    ] = None,
+    fit: Annotated[bool, typer.Option("--fit", help="The fastest circuit that fits.")] = False,
+    board: Annotated[str, typer.Option(help="Board that it must fit.")] = "ulx3s_85f",
+    clock: Annotated[float, typer.Option(help="Clock, MHz.", min=1, max=999)] = 50.0,
     as_json: Json = False,
 ) -> None:
-    """Compile a QONNX network to a circuit: graph.json, plan.json, design.il, design.v."""
+    """Compile a QONNX network to a circuit: graph.json, plan.json, design.il, design.v.
+
+    Without --fps and --fit every weight is a wire and every cycle a position. With one of them
+    layers may be folded: a few multipliers run a program of the weights that are not zero.
+    """
     from .tables import plan_table
 
-    build = verbs.compile(model, out, progress=_say)
+    build = verbs.compile(
+        model, out, fps=fps, fit=fit, board=board, clock_hz=clock * 1e6, progress=_say
+    )
     if as_json:
         print(build.plan.to_json(), end="")
     else:

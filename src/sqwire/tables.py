@@ -21,8 +21,10 @@ def plan_table(build: Build) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("layer", "operator", "engine"):
         table.add_column(name, no_wrap=True)
-    for name in ("out", "bits", "weights", "zeros", "adders", "cycles"):
+    names = ("out", "bits", "weights", "zeros", "adders", "lanes", "used", "cycles")
+    for name in (*names, "LUT", "DSP", "BRAM"):
         table.add_column(name, justify="right")
+    slowest = max(layer.cycles for layer in planned.layers)
     for layer in planned.layers:
         tensor = graph.tensors[layer.name]
         zeros = f"{1 - layer.nonzeros / layer.weights:.1%}" if layer.weights else ""
@@ -35,10 +37,15 @@ def plan_table(build: Build) -> Table:
             str(layer.weights or ""),
             zeros,
             str(layer.adders or ""),
-            str(layer.beats_in),
+            f"{layer.lanes} {layer.multiplier}" if layer.lanes else "",
+            f"{layer.utilisation:.0%}" if layer.lanes else "",
+            f"{layer.cycles}{'*' if layer.cycles == slowest else ''}",
+            str(layer.luts or ""),
+            str(layer.dsps or ""),
+            str(layer.brams or ""),
         )
     table.caption = (
-        f"a frame every {planned.cycles_per_frame} cycles, latency {planned.latency_cycles}"
+        f"a frame every {planned.cycles_per_frame} cycles, latency {planned.latency_cycles} (* sets the rate)"
         + "".join(f"; queue of {j.depth} before {j.node}" for j in planned.joins)
     )
     if len(planned.inputs) + len(planned.outputs) > 2:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .boards.report import SynthResult
     from .compiler.build import Build
+    from .compiler.choose import Target
     from .compiler.frontend import Inspection
     from .sim.network import Result
     from .sim.verify import Report
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = [
     "compile", "inspect", "load_arrays", "open_build", "simulate", "synth", "train", "verify",
 ]  # fmt: skip
+
+# Shares of LUTs and flip-flops, and of block RAMs, that a plan may use.
+_FULL, _FULL_RAM = 0.8, 0.95
 
 Progress = Callable[[str], None]
 Level = Literal["component", "network", "netlist"]
@@ -50,15 +54,32 @@ def train(recipe: Recipe | Path | str, out: Path | str, *, console: Console | No
         return run(recipe, out, progress=progress)
 
 
-def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Build:
+def compile(
+    model: Any,
+    out: Path | str,
+    *,
+    fps: float | None = None,
+    fit: bool = False,
+    board: str = "ulx3s_85f",
+    clock_hz: float = 50e6,
+    progress: Progress = _silent,
+) -> Build:
     """Compile a network to a build folder: integer graph, plan, RTLIL, Verilog.
 
     ``model`` is a QONNX file, the bytes of one, or a frozen network of :mod:`sqwire.train`.
 
+    Without ``fps`` and ``fit`` every weight is a wire and every cycle a position. With ``fps``
+    the cheapest circuit is planned that takes so many frames a second at ``clock_hz`` and fits the
+    board, with ``fit`` the fastest one that fits: layers may then be folded, so that a few
+    multipliers run a program of the weights that are not zero.
+
     Raises
     ------
     CompileError
-        If the network cannot be mapped; names the node.
+        If the network cannot be mapped, or not at that rate or not on that board; names the node,
+        or the resource.
+    ValueError
+        If ``fps`` and ``fit`` are both given, or a number makes no sense.
     BuildError
         If ``out`` cannot be written or holds something else.
     """
@@ -70,7 +91,24 @@ def compile(model: Any, out: Path | str, *, progress: Progress = _silent) -> Bui
         from .train import to_qonnx
 
         model = to_qonnx(model).SerializeToString(deterministic=True)
-    return compile_model(model, out, progress=progress)
+    return compile_model(model, out, _target(fps, fit, board, clock_hz), progress=progress)
+
+
+def _target(fps: float | None, fit: bool, board: str, clock_hz: float) -> Target:
+    from .boards.catalog import find_board
+    from .compiler.choose import Target
+    from .compiler.cost import Cost
+
+    if fps is None and not fit:
+        return Target()
+    if fps is not None and fit:
+        raise ValueError("compile: fps must be given or fit, not both")
+    if not clock_hz > 0 or (fps is not None and not 0 < fps <= clock_hz):
+        raise ValueError(f"compile: fps must be above 0 and at most the clock, not {fps}")
+    have = find_board(board).resources
+    # What placement and routing need as room to move.
+    room = Cost(_FULL * have.lut4, _FULL * have.ff, have.dsp, int(_FULL_RAM * have.bram))
+    return Target(None if fps is None else int(clock_hz / fps), room)
 
 
 def inspect(model: Path | str | bytes) -> Inspection:
