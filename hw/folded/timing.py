@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from .walk import Walk
-
 __all__ = ["departures", "interval_cycles", "set_slots", "starts"]
 
 _SETTLE_FRAMES = 3
@@ -97,7 +95,7 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start) -> list[int]:
             # Input position q takes the place of what lies `slots` before it.
             while finished < position and bases[finished] < q - slots + 1:
                 finished += 1
-            gate = started[finished - 1] + cycles + Walk.READ + 1 if finished else 0
+            gate = started[finished - 1] + cycles + spec.fetch_cycles + 1 if finished else 0
             before = max(late[q], before + 1, gate) + beats - 1
             ended.append(before)
         start = ended[need - 1] + 1
