@@ -46,7 +46,6 @@ GRID_CHANNELS, GRID_DENSITIES, GRID_LANES = (
     (64, 256, 512), (1.0, 0.5, 0.2, 0.1, 0.05, 0.01), (8, 16, 32, 64),
 )  # fmt: skip
 ROUTE_CLOCK_HZ = 150e6
-SEEDS = (1, 2, 3)
 
 
 def random_layer(outputs, inputs, kernel, density, seed):
@@ -134,7 +133,7 @@ def circuit(weight, lanes, ring, multiplier, size):
     )  # fmt: skip
 
 
-def measure_area(weight, lanes, ring, multiplier, route, *, size=14):
+def measure_area(weight, lanes, ring, multiplier, seeds, *, size=14):
     """Build the circuit of a layer; cells and clock."""
     small = circuit(weight, lanes, ring, multiplier, 1)
     x = np.random.default_rng(0).integers(0, 16, (1, small.beats_in, 1))
@@ -153,9 +152,9 @@ def measure_area(weight, lanes, ring, multiplier, route, *, size=14):
         row["sites"] = cells.area + 2 * cells.lutram
         row["sites_a_lane"] = round(row["sites"] / lanes, 1)
         row["planned_bram"] = sum(store.blocks for store in spec.stores)
-        if route:
+        if seeds:
             row["fmax_mhz"] = []
-            for seed in SEEDS:
+            for seed in range(1, seeds + 1):
                 routed = work / f"routed_{seed}"
                 routed.mkdir()
                 try:
@@ -220,6 +219,18 @@ def layers(arguments):
                 yield name, random_layer(channels, channels, 3, density, 0)
 
 
+def save(document, kind, name, row, key):
+    """Put a row in the place of an older one like it, and write all."""
+    rows = document.setdefault(kind, {}).setdefault(name, [])
+    rows[:] = [old for old in rows if any(old[k] != row[k] for k in key)] + [row]
+    rows.sort(key=lambda row: row["lanes"])
+    document["tools"] = {
+        "sqwire": __version__, YOSYS.package: YOSYS.version, NEXTPNR.package: NEXTPNR.version,
+    }  # fmt: skip
+    document["date"] = time.strftime("%Y-%m-%d")
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("tasks", type=Path, nargs="?", help="folder of task files (.npz)")
@@ -228,31 +239,20 @@ def main():
     parser.add_argument("--ring", type=int, default=8, help="ring of the circuits")
     parser.add_argument("--area", action="store_true", help="also synthesise (minutes)")
     parser.add_argument("--route", action="store_true", help="and place and route")
+    parser.add_argument("--seeds", type=int, default=3, help="of placement")
     arguments = parser.parse_args()
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     lanes = [int(n) for n in arguments.lanes.split(",") if n] or list(GRID_LANES)
-    programs, circuits = document.setdefault("programs", {}), document.setdefault("circuits", {})
     for name, weight in layers(arguments):
         print(f"{name} ...", flush=True)
-        if arguments.area or arguments.route:
-            rows = [row for row in circuits.get(name, []) if row["lanes"] not in lanes]
-            for count in lanes:
+        for count in lanes:
+            if arguments.area or arguments.route:
                 for multiplier in ("lut", "dsp", "digit"):
-                    rows.append(
-                        measure_area(
-                            weight, count, min(arguments.ring, count), multiplier, arguments.route
-                        )
-                    )
-            circuits[name] = rows
-        else:
-            rows = [row for row in programs.get(name, []) if row["lanes"] not in lanes]
-            rows += [measure_program(weight, count) for count in lanes]
-            programs[name] = sorted(rows, key=lambda row: row["lanes"])
-        document["tools"] = {
-            "sqwire": __version__, YOSYS.package: YOSYS.version, NEXTPNR.package: NEXTPNR.version,
-        }  # fmt: skip
-        document["date"] = time.strftime("%Y-%m-%d")
-        RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+                    ring, seeds = min(arguments.ring, count), arguments.seeds * arguments.route
+                    row = measure_area(weight, count, ring, multiplier, seeds)
+                    save(document, "circuits", name, row, ("lanes", "multiplier"))
+            else:
+                save(document, "programs", name, measure_program(weight, count), ("lanes",))
     for view in tables(document):
         Console(width=140).print(view)
 

@@ -74,6 +74,12 @@ class Plan:
         """For each node of the graph that has stages, the one that puts out its codes."""
         return {layer.name: layer.stages[-1] for layer in self.layers if layer.stages}
 
+    @cached_property
+    def settle_cycles(self) -> int:
+        """Cycles after a reset in which a frame may take longer: folded layers settle then."""
+        specs = [stage.spec for stage in self.network.stages]
+        return max((spec.settle_cycles for spec in specs if isinstance(spec, Folded)), default=0)
+
     def to_json(self) -> str:
         """The plan as text, the same text for the same plan."""
         document: dict[str, Any] = {

@@ -69,6 +69,8 @@ class _Pass:
         """Feed all of it; what was seen but the output records."""
         dut, play = self._dut, self._play
         await self._reset()
+        if play["rest_cycles"]:
+            await ClockCycles(dut.clk, play["rest_cycles"])
         dut.idle_limit.value = play["idle_cycles"]
         tasks = [cocotb.start_soon(port.send()) for port in self._ins]
         tasks += [cocotb.start_soon(port.receive()) for port in self._outs]

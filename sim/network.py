@@ -139,6 +139,7 @@ class Bench:
                     "expected": play.expected,
                     "stalls": play.stalls,
                     "cut_after": play.cut_after,
+                    "rest_cycles": play.rest_cycles,
                     "idle_cycles": play.idle_cycles,
                     "settle_cycles": play.settle_cycles,
                     "watch": self._watched(play.watch),

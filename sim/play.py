@@ -57,6 +57,8 @@ class Play:
     cut_after: int = 0
     watch: Mapping[str, int] = field(default_factory=dict)
     """How many of the first transfers of a stream to record, by the name of its watch."""
+    rest_cycles: int = 0
+    """Cycles from the end of the reset to the first transfer, at least."""
     idle_cycles: int = 20_000
     """Cycles without a transfer after which nothing more is waited for."""
     settle_cycles: int = 256

@@ -97,7 +97,10 @@ def verify(
     plays = [
         Play.frames(_beats(bench.inputs, codes), bench.outputs, watch=watch),
         Play.frames(_beats(bench.inputs, codes), bench.outputs, stalls="both"),
-        Play.frames(_beats(bench.inputs, (x[:1] for x in codes)), bench.outputs),
+        replace(
+            Play.frames(_beats(bench.inputs, (x[:1] for x in codes)), bench.outputs),
+            rest_cycles=build.plan.settle_cycles,
+        ),
     ]
     recordings = bench.run(plays)
     free, stalled, single = (

@@ -27,6 +27,9 @@ from .walk import Walk
 
 __all__ = ["Folded"]
 
+# So many rows are one LUT RAM deep; more have multiplexers behind them.
+_ROWS_AT_ONCE = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Folded:
@@ -210,9 +213,20 @@ class Folded:
         return max(self.program.cycles, self.channel_beats, self.pace_cycles)
 
     @property
+    def fetch_cycles(self) -> int:
+        """From the counter of the program to the part of its word that is for the banks."""
+        return self.fetch_store.read_cycles
+
+    @property
     def compute_cycles(self) -> int:
         """From the cycle of a program word to that in which its products are added."""
-        return Fetch.DELAY + LineBuffer.DELAY + self.multiply.latency_cycles
+        early = 1 if self.read_early else 0
+        return self.fetch_cycles + LineBuffer.DELAY + self.multiply.latency_cycles + early
+
+    @property
+    def read_early(self) -> bool:
+        """Whether accumulators are so many that they are read a cycle before they are added to."""
+        return self.program.layout.rows > _ROWS_AT_ONCE
 
     @property
     def difference_cycle(self) -> int:
@@ -237,6 +251,11 @@ class Folded:
     @property
     def latency_cycles(self) -> int:
         return 1 + self.first_cycles + self.collect_cycles
+
+    @property
+    def settle_cycles(self) -> int:
+        """Cycles after a reset in which it takes nothing, at most: a position of zeros runs."""
+        return self.first_cycles + self.channel_beats + self.collect_cycles + 8
 
     def needs(self) -> np.ndarray:
         return np.repeat(self.raster.needs * self.beats_position, self.channel_beats)
@@ -418,7 +437,7 @@ class _Component(wiring.Component):
         m = Module()
         spec, program = self.spec, self.spec.program
         layout = program.layout
-        m.submodules.walk = walk = Walk(spec.raster, spec.slots)
+        m.submodules.walk = walk = Walk(spec.raster, spec.slots, spec.fetch_cycles)
         m.submodules.fetch = fetch = Fetch(spec)
         m.submodules.buffer = buffer = LineBuffer(spec)
         m.submodules.collect = collect = Collect(spec)

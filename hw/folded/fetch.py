@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .linebuffer import LineBuffer
-from .memory import pack, pipe, rom
+from .memory import pack, pipe, program_rom
 
 __all__ = ["Fetch"]
 
@@ -25,12 +25,10 @@ class Fetch(wiring.Component):
     running, last : ``Out(1)``
         A position runs, and this is its last cycle.
     rotation, tap, local : ``Out``
-        Two cycles later, by ring and by bank.
+        ``fetch_cycles`` later, by ring and by bank.
     value, row, starts : ``Out``
         Four cycles after these, by lane; ``starts`` by ring, where rows count from 0 again.
     """
-
-    DELAY = 2  # cycles from the counter to the part for the banks
 
     def __init__(self, spec):
         self.spec = spec
@@ -72,15 +70,14 @@ class Fetch(wiring.Component):
         row = self._dense(m) if program.dense else self._addresses(m, counter)
 
         # The part for the lanes.
-        later = pipe(m, counter, LineBuffer.DELAY, "counter")
+        ahead = spec.execute_store.read_cycles
+        later = pipe(m, counter, spec.fetch_cycles + LineBuffer.DELAY - ahead, "counter")
         values = spec.multiply.encode(program.value)
         value_bits = spec.multiply.value_bits
         rows = program.row if program.delta_bits is None else program.deltas
         row_bits = 0 if program.dense else program.stored_row_bits
         words = pack([*values.T, *rows.T], [value_bits] * layout.lanes + [row_bits] * layout.lanes)
-        word = rom(m, spec.execute_store, words, later)
-        held = Signal(len(word), name="execute_word", reset_less=True)
-        m.d.sync += held.eq(word)
+        held = program_rom(m, spec.execute_store, words, later)
         for lane in range(layout.lanes):
             m.d.comb += self.value[lane].eq(held[lane * value_bits : (lane + 1) * value_bits])
             if program.dense:
@@ -103,13 +100,14 @@ class Fetch(wiring.Component):
             *np.take_along_axis(program.local, reader, 1).T,
         ]
         fields = [*self.rotation, *self.tap, *self.local]
-        word = rom(m, spec.fetch_store, pack(columns, [len(f) for f in fields]), counter)
-        held = Signal(len(word), name="fetch_word", reset_less=True)
-        m.d.sync += held.eq(word)
+        words = pack(columns, [len(f) for f in fields])
+        held = program_rom(m, spec.fetch_store, words, counter)
         if spec.fetch_store.width:
             m.d.comb += Cat(fields).eq(held)
         if program.delta_bits is not None:
-            first = pipe(m, ~self.running | self.last, Fetch.DELAY + LineBuffer.DELAY + 1, "first")
+            first = pipe(
+                m, ~self.running | self.last, spec.fetch_cycles + LineBuffer.DELAY + 1, "first"
+            )
             for ring, rotation in enumerate(self.rotation):
                 now = pipe(m, rotation, LineBuffer.DELAY, f"rotation_{ring}")
                 before = pipe(m, now, 1, f"rotation_before_{ring}")
@@ -118,7 +116,7 @@ class Fetch(wiring.Component):
 
     def _dense(self, m):
         """Counters in place of addresses: row fastest, then place, tap, rotation."""
-        program = self.spec.program
+        spec, program = self.spec, self.spec.program
         sizes = (program.layout.rows, program.layout.locals, len(program.taps), program.layout.ring)
         step, counters = self.running, []
         for size in sizes:
@@ -132,8 +130,8 @@ class Fetch(wiring.Component):
         stored = Signal(program.tap_bits)
         m.d.comb += stored.eq(Array(program.tap_codes.tolist())[tap])
         m.d.comb += [
-            self.local[0].eq(pipe(m, local, Fetch.DELAY, "local")),
-            self.tap[0].eq(pipe(m, stored, Fetch.DELAY, "tap")),
-            self.rotation[0].eq(pipe(m, rotation, Fetch.DELAY, "rotation")),
+            self.local[0].eq(pipe(m, local, spec.fetch_cycles, "local")),
+            self.tap[0].eq(pipe(m, stored, spec.fetch_cycles, "tap")),
+            self.rotation[0].eq(pipe(m, rotation, spec.fetch_cycles, "rotation")),
         ]
-        return pipe(m, row, Fetch.DELAY + LineBuffer.DELAY, "row")
+        return pipe(m, row, spec.fetch_cycles + LineBuffer.DELAY, "row")

@@ -24,7 +24,8 @@ class Lane(wiring.Component):
     row, starts : ``In``
         The program; with ``starts`` stored differences of rows begin at 0.
     product, carry, write, buffer : ``In``
-        ``latency_cycles`` of the multiplier later: is there a product, of which position.
+        ``latency_cycles`` of the multiplier later; ``write``, whether there is a product, and
+        which position it belongs to, one more cycle later where there are many accumulators.
     show_row, show_buffer, show : ``In``
         Which accumulator is shown a cycle later, or 0 without ``show``.
     shown : ``Out``
@@ -60,32 +61,35 @@ class Lane(wiring.Component):
             row = Signal(program.row_bits, reset_less=True)
             m.d.sync += row.eq(Mux(starts, 0, row) + rise)
 
-        # The cycle of `write`: read, add and write; the next product may go to the same row.
+        # The cycle of `write`: add and write. Few accumulators are read in the same cycle; many in
+        # the one before, unless what they hold is just being written.
         total = Signal(spec.acc_bits)
+        product, carry = self.product, self.carry
+        late = row
+        if spec.read_early:
+            late = pipe(m, row, 1, "late_row")
+            product, carry = pipe(m, product, 1, "product"), pipe(m, carry, 1, "carry")
         if program.row_bits:
             acc = ram(
-                m,
-                spec.acc_store,
-                "accumulators",
-                write=row,
-                data=total,
-                enable=self.write,
+                m, spec.acc_store, "accumulators", write=late, data=total, enable=self.write,
                 read=row,
-            )
+            )  # fmt: skip
+            if spec.read_early:
+                acc = pipe(m, Mux(self.write & (row == late), total, acc), 1, "acc")
         else:
             acc = Signal(spec.acc_bits, reset_less=True)
             with m.If(self.write):
                 m.d.sync += acc.eq(total)
         if self.has_carry:
-            m.d.comb += total.eq((Cat(Const(1, 1), acc) + _with_low(self.product, self.carry))[1:])
+            m.d.comb += total.eq((Cat(Const(1, 1), acc) + _with_low(product, carry))[1:])
         else:
-            m.d.comb += total.eq(acc + self.product)
+            m.d.comb += total.eq(acc + product)
         # In as many memories as there are words in a LUT RAM for; all but one show 0.
         within = (spec.buffers // spec.done_parts - 1).bit_length()
         for part in range(spec.done_parts):
             finished = ram(
                 m, spec.done_store, f"done_{part}",
-                write=Cat(row, self.buffer[:within]), data=total,
+                write=Cat(late, self.buffer[:within]), data=total,
                 enable=self.write & (self.buffer[within:] == part),
                 read=Cat(self.show_row, self.show_buffer[:within]),
             )  # fmt: skip

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .memory import pack, pipe, ram, rom
+from .walk import Walk
 
 __all__ = ["LineBuffer"]
 
@@ -26,7 +27,7 @@ class LineBuffer(wiring.Component):
         Where the running position begins; whether all it reads is to be 0; and two cycles later
         than these, which rows and columns of the kernel are in the padding.
     rotation, tap, local : ``In``
-        Two cycles after ``slot``: the program, by ring and by bank.
+        ``fetch_cycles`` after ``slot``: the program, by ring and by bank.
     x : ``Out``
         Four cycles after the program: a code for each lane.
     """
@@ -62,8 +63,11 @@ class LineBuffer(wiring.Component):
         write, local, slot, data = self._writer(m)
 
         # Cycle 0: the program. The address is the slot of the place and the channel in the bank.
-        base = pipe(m, self.slot, 2, "base")
-        blank = pipe(m, self.blank, 2, "blank")
+        base = pipe(m, self.slot, spec.fetch_cycles, "base")
+        blank = pipe(m, self.blank, spec.fetch_cycles, "blank")
+        late = spec.fetch_cycles - Walk.OUTSIDE
+        self._rows = pipe(m, self.outside_rows, late, "rows")
+        self._columns = pipe(m, self.outside_columns, late, "columns")
         addresses, outside = [], []
         for number, (tap, place) in enumerate(zip(self.tap, self.local, strict=True)):
             address = Signal(spec.address_bits, name=f"address_{number}", reset_less=True)
@@ -123,12 +127,10 @@ class LineBuffer(wiring.Component):
                 with m.Case(code):
                     m.d.comb += offset.eq(spec.raster.offset(ky, kx) % spec.slots)
                     if not program.apart:
-                        m.d.comb += padded.eq(self.outside_rows[ky] | self.outside_columns[kx])
+                        m.d.comb += padded.eq(self._rows[ky] | self._columns[kx])
         if program.apart:
             row, column = tap[program.column_bits :], tap[: program.column_bits]
-            m.d.comb += padded.eq(
-                Array(self.outside_rows)[row] | Array(self.outside_columns)[column]
-            )
+            m.d.comb += padded.eq(Array(self._rows)[row] | Array(self._columns)[column])
         return offset, padded
 
     def _writer(self, m):

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Const, Signal
+from amaranth.hdl import Array, Const, Signal
 from amaranth.lib.memory import Memory
 
-__all__ = ["Store", "block_rams", "pack", "pipe", "ram", "rom", "tail"]
+__all__ = ["Store", "block_rams", "pack", "pipe", "program_rom", "ram", "rom", "tail"]
 
 # Words and bits of the ways in which a block RAM of an ECP5 can be used.
 _SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
@@ -19,7 +19,12 @@ def block_rams(depth: int, width: int) -> int:
 
     Where it is deeper than a block, several of its words lie side by side in one line of blocks.
     """
-    return min(-(-(-(-depth // words) * width) // bits) for words, bits in _SHAPES)
+    return min(_blocks(depth, width, shape) for shape in _SHAPES)
+
+
+def _blocks(depth, width, shape):
+    words, bits = shape
+    return -(-(-(-depth // words) * width) // bits)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,20 @@ class Store:
             return "none"
         cheap = self.luts <= _LUTS_A_BLOCK * block_rams(self.depth, self.width)
         return "lut" if cheap else "block"
+
+    @property
+    def lines(self) -> int:
+        """Words below each other where it is made of blocks; deeper ones have words side by side.
+
+        Of the ways to use a block that with the fewest blocks, and then the fewest side by side.
+        """
+        shape = min(_SHAPES, key=lambda s: (_blocks(self.depth, self.width, s), -s[0]))
+        return min(shape[0], self.depth)
+
+    @property
+    def read_cycles(self) -> int:
+        """What :func:`program_rom` takes."""
+        return 3 if self.kind == "block" and self.depth > self.lines else 2
 
     @property
     def blocks(self) -> int:
@@ -88,6 +107,31 @@ def rom(m, store: Store, words, address):
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)
     return port.data
+
+
+def program_rom(m, store: Store, words, address):
+    """``words[address]``, out of a register, ``store.read_cycles`` later.
+
+    A block RAM is slow: its word goes to a register before anything is done with it.
+    """
+    if store.read_cycles == 2:
+        return pipe(m, rom(m, store, words, address), 1, f"{store.name}_word")
+    lines, ways = store.lines, -(-store.depth // store.lines)
+    words = words + [0] * (lines * ways - len(words))
+    side_by_side = [
+        sum(words[way * lines + line] << (way * store.width) for way in range(ways))
+        for line in range(lines)
+    ]
+    memory = Memory(
+        shape=store.width * ways, depth=lines, init=side_by_side, attrs={"ram_style": "block"}
+    )
+    m.submodules[store.name] = memory
+    port, bits = memory.read_port(), (lines - 1).bit_length()
+    m.d.comb += port.addr.eq(address[:bits])
+    line = pipe(m, port.data, 1, f"{store.name}_line")
+    way = pipe(m, address[bits:], 2, f"{store.name}_way")
+    parts = Array(line[k * store.width : (k + 1) * store.width] for k in range(ways))
+    return pipe(m, parts[way], 1, f"{store.name}_word")
 
 
 def ram(m, store: Store, name, *, write, data, enable, read):

@@ -115,7 +115,7 @@ class Pool:
     @property
     def collect_cycles(self) -> int:
         """From the cycle that reads the last place to the beat being valid."""
-        return Walk.OUTSIDE + LineBuffer.DELAY + 2
+        return self.fetch_cycles + LineBuffer.DELAY + 2
 
     @property
     def latency_cycles(self) -> int:
@@ -136,6 +136,7 @@ class Pool:
         return interval_cycles(self)
 
     buffers = 1
+    fetch_cycles = 2
 
     @property
     def capacity_beats(self) -> int:
@@ -206,7 +207,7 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, program = self.spec, self.spec.program
-        m.submodules.walk = walk = Walk(spec.raster, spec.slots)
+        m.submodules.walk = walk = Walk(spec.raster, spec.slots, spec.fetch_cycles)
         m.submodules.buffer = buffer = LineBuffer(spec)
         m.d.comb += [
             self.i.ready.eq(walk.room),
@@ -246,12 +247,12 @@ class _Component(wiring.Component):
                 with m.Case(number):
                     m.d.comb += codes.eq(code)
         m.d.comb += [
-            buffer.tap[0].eq(pipe(m, codes, Walk.OUTSIDE, "tap")),
-            buffer.local[0].eq(pipe(m, beat, Walk.OUTSIDE, "local")),
+            buffer.tap[0].eq(pipe(m, codes, spec.fetch_cycles, "tap")),
+            buffer.local[0].eq(pipe(m, beat, spec.fetch_cycles, "local")),
         ]
 
         # The largest so far; the first place begins anew.
-        late = Walk.OUTSIDE + LineBuffer.DELAY
+        late = spec.fetch_cycles + LineBuffer.DELAY
         anew = pipe(m, first, late, "first")
         largest = []
         for lane, code in enumerate(buffer.x):

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from .walk import Walk
-
 __all__ = ["departures", "interval_cycles", "latest", "set_slots", "slots_needed", "starts"]
 
 _SETTLE_FRAMES = 3
@@ -99,7 +97,7 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
             # Input position q takes the place of what lies `slots` before it.
             while finished < position and bases[finished] < q - slots + 1:
                 finished += 1
-            gate = started[finished - 1] + cycles + Walk.READ + 1 if finished else 0
+            gate = started[finished - 1] + cycles + spec.fetch_cycles + 1 if finished else 0
             before = max(late[q], before + 1, gate) + beats - 1
             ended.append(before)
         start = ended[need - 1] + 1
@@ -117,7 +115,7 @@ def slots_needed(spec, arrivals) -> int:
     frames = len(started) // raster.outputs
     offsets = np.arange(frames)[:, None] * raster.inputs
     bases = (raster.bases + offsets).reshape(-1)
-    freed = np.array(started) + spec.program.cycles + Walk.READ + 1
+    freed = np.array(started) + spec.program.cycles + spec.fetch_cycles + 1
     first = np.asarray(arrivals).reshape(-1, beats)[:, 0]
     # Position q is written when those positions have ended that were freed before its first beat.
     ended = np.searchsorted(freed, first, side="right")
@@ -131,9 +129,8 @@ class _Unlimited:
     slots = 1 << 60
 
     def __init__(self, spec):
-        self.raster, self.beats_in, self.beats_position = (
-            spec.raster, spec.beats_in, spec.beats_position
-        )  # fmt: skip
+        self.raster, self.fetch_cycles = spec.raster, spec.fetch_cycles
+        self.beats_in, self.beats_position = spec.beats_in, spec.beats_position
 
 
 def latest(spec, leaves) -> np.ndarray:

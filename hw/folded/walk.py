@@ -20,8 +20,8 @@ class Walk(wiring.Component):
     start : ``In(1)``
         The next position starts: in the next cycle ``slot`` is where its base lies.
     finish : ``In(1)``
-        The last cycle of a position. The buffer reads its last word three cycles later, and
-        writes a beat two cycles after it has come: room comes ``READ`` cycles late.
+        The last cycle of a position. The buffer reads its last word ``delay + 1`` cycles later, and
+        writes a beat two cycles after it has come: room comes ``delay`` cycles late.
     room : ``Out(1)``
         Another position may be written.
     ready : ``Out(1)``
@@ -30,11 +30,10 @@ class Walk(wiring.Component):
         Two cycles after ``slot``: which rows and columns of the kernel are in the padding.
     """
 
-    READ = 2  # cycles from ``finish`` to the room that it makes
     OUTSIDE = 2  # cycles from ``slot`` to what is in the padding
 
-    def __init__(self, raster: Raster, slots: int):
-        self.raster, self.slots = raster, slots
+    def __init__(self, raster: Raster, slots: int, delay: int):
+        self.raster, self.slots, self.delay = raster, slots, delay
         super().__init__(
             {
                 "written": In(1),
@@ -80,7 +79,7 @@ class Walk(wiring.Component):
         m.d.sync += [
             ahead.eq(ahead + self.written - moved),
             wanting.eq(
-                wanting + self.written - pipe(m, freed, self.READ, "freed", reset_less=False)
+                wanting + self.written - pipe(m, freed, self.delay, "freed", reset_less=False)
             ),
             frames.eq(frames + self.whole - (self.start & last_row & last_column)),
         ]

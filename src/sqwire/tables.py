@@ -45,7 +45,8 @@ def plan_table(build: Build) -> Table:
             str(layer.brams or ""),
         )
     table.caption = (
-        f"a frame every {planned.cycles_per_frame} cycles, latency {planned.latency_cycles} (* sets the rate)"
+        f"a frame every {planned.cycles_per_frame} cycles (* sets them), "
+        f"latency {planned.latency_cycles}"
         + "".join(f"; queue of {j.depth} before {j.node}" for j in planned.joins)
     )
     if len(planned.inputs) + len(planned.outputs) > 2:

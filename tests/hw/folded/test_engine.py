@@ -127,6 +127,16 @@ def test_depthwise_layer():
     assert spec.program.cycles == 18
 
 
+@pytest.mark.parametrize("multiplier", KINDS)
+@pytest.mark.parametrize("outputs", [32, 34, 40])
+def test_more_accumulators_than_a_lut_ram_is_deep(multiplier, outputs):
+    w = weights(outputs, 4, (1, 1), 0.6)
+    w[1::2] = 0  # some rows come again at once, others once
+    spec = folded(w, 2, 2, 1, 3, multiplier=multiplier, bias=np.arange(outputs))
+    assert spec.read_early == (outputs > 32)
+    holds(spec)
+
+
 @pytest.mark.parametrize("multiplier", ("lut", "dsp"))
 def test_dense_layer_has_no_addresses(multiplier):
     w = weights(4, 4, (2, 3), 1)

@@ -33,7 +33,7 @@ def cells(spec, folder):
 @pytest.mark.parametrize(("multiplier", "multipliers"), [("lut", 1), ("dsp", 2 + 1), ("digit", 0)])
 def test_netlist_has_the_memories_and_multipliers_that_are_said(multiplier, multipliers, tmp_path):
     rng = np.random.default_rng(0)
-    weight = np.where(rng.random((96, 3, 3, 128)) < 0.05, rng.integers(-7, 8, (96, 3, 3, 128)), 0)
+    weight = np.where(rng.random((96, 3, 3, 128)) < 0.045, rng.integers(-7, 8, (96, 3, 3, 128)), 0)
     program = schedule(weight, 4, 4, in_digits=multiplier == "digit")
     steps = tuple(Steps(np.arange(-70, 80, 10) * 3 + k, np.arange(16)) for k in range(96))
     spec = Folded(
