@@ -1,0 +1,330 @@
+"""From a user's module to a list of plain layers, by torch.fx."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from . import layers
+from .layers import Pointwise
+
+__all__ = ["Scalar", "Traced", "trace"]
+
+LINEAR = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linear)
+NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
+FUNCTION = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.Sigmoid)
+NOISE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+KNOWN = (
+    "Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, "
+    "LeakyReLU, Hardswish, SiLU, Sigmoid, max and average pools, add, cat, Upsample, interpolate, "
+    "flatten, Dropout"
+)
+
+
+class Scalar(nn.Module):
+    """``gain * x + bias`` with Python numbers."""
+
+    def __init__(self, gain: float, bias: float):
+        super().__init__()
+        self.gain = gain
+        self.bias = bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.gain * x + self.bias
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One layer of the network and the names of those it reads.
+
+    ``layer`` is one of :mod:`sqwire.train.layers`, or a convolution or linear module of torch.
+    """
+
+    name: str
+    layer: nn.Module
+    inputs: tuple[str, ...]
+
+
+def trace(model: nn.Module) -> tuple[list[Traced], list[str]]:
+    """The layers of a copy of ``model`` in the order in which they run, and its outputs.
+
+    The first one is the placeholder "input", of layer ``nn.Identity``. Modules keep their names;
+    functions are numbered: add1, concat1.
+
+    Raises
+    ------
+    ValueError
+        If torch.fx cannot trace the model, it has several inputs, or does something for which
+        there is no circuit; names it.
+    """
+    try:
+        traced = fx.symbolic_trace(copy.deepcopy(model))
+    except Exception as error:  # user code runs here, and raises what it likes
+        line = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{type(model).__name__}: torch.fx must be able to trace it, and stops ({line}); "
+            "take control flow that depends on data out of forward"
+        ) from error
+    return _Walk(traced).run()
+
+
+class _Walk:
+    """Layers so far, and what each fx node became: a layer's name, or a shape."""
+
+    def __init__(self, traced: fx.GraphModule):
+        self.traced = traced
+        self.modules: Mapping[str, nn.Module] = dict(traced.named_modules())
+        self.layers: list[Traced] = []
+        self.names: dict[fx.Node, str] = {}
+        self.shapes: set[fx.Node] = set()
+        self.outputs: list[str] = []
+        self.taken: set[str] = set()
+
+    def run(self) -> tuple[list[Traced], list[str]]:
+        for node in self.traced.graph.nodes:
+            try:
+                self.step(node)
+            except ValueError as error:
+                raise ValueError(f'Layer "{self.title(node)}": {error}') from error
+        return self.layers, self.outputs
+
+    def title(self, node: fx.Node) -> str:
+        return str(node.target) if node.op == "call_module" else node.name
+
+    def step(self, node: fx.Node) -> None:
+        if node.op == "placeholder":
+            if self.layers:
+                raise ValueError("the network must have one input, not several")
+            self.add(node, "input", nn.Identity())
+        elif node.op == "output":
+            found = node.args[0]
+            listed = list(found) if isinstance(found, tuple | list) else [found]
+            for part in listed:
+                if not isinstance(part, fx.Node) or part not in self.names:
+                    raise ValueError("outputs must be a tensor, or a tuple of tensors")
+                self.outputs.append(self.names[part])
+        elif node.op == "call_module":
+            self.module(node, self.modules[str(node.target)])
+        elif node.op in ("call_function", "call_method"):
+            self.function(node)
+        else:
+            raise ValueError(
+                f'a bare parameter or buffer ("{node.target}") has no circuit; use a module '
+                f"of {KNOWN}"
+            )
+
+    def sources(self, node: fx.Node, count: int | None = None) -> tuple[str, ...]:
+        parts = [a for a in node.args if isinstance(a, fx.Node)] if count is None else node.args
+        chosen = parts[: count or len(parts)]
+        for part in chosen:
+            if not isinstance(part, fx.Node) or part not in self.names:
+                raise ValueError(f"its inputs must be tensors of the network, not {part}")
+        return tuple(self.names[part] for part in chosen if isinstance(part, fx.Node))
+
+    def add(self, node: fx.Node, name: str, layer: nn.Module, *sources: str) -> None:
+        unique, count = name, 1
+        while unique in self.taken:
+            count += 1
+            unique = f"{name}@{count}"
+        self.taken.add(unique)
+        self.layers.append(Traced(unique, layer, sources))
+        self.names[node] = unique
+
+    def number(self, kind: str) -> str:
+        count = 1
+        while f"{kind}{count}" in self.taken:
+            count += 1
+        return f"{kind}{count}"
+
+    def module(self, node: fx.Node, module: nn.Module) -> None:
+        name = str(node.target)
+        (source,) = self.sources(node, 1)
+        match module:
+            case nn.Identity():
+                self.names[node] = source
+            case _ if isinstance(module, LINEAR):
+                self.add(node, name, module, source)
+            case _ if isinstance(module, (*NORM, *FUNCTION)):
+                self.add(node, name, Pointwise(module), source)
+            case _ if isinstance(module, NOISE):
+                self.add(node, name, layers.Noise(module), source)
+            case nn.MaxPool1d() | nn.MaxPool2d():
+                if module.ceil_mode or _pair(module.dilation, 2) != (1, 1):
+                    raise ValueError("a max pool must have ceil_mode False and dilation 1")
+                pool = self.max_pool(module.kernel_size, module.stride, module.padding, module)
+                self.add(node, name, pool, source)
+            case nn.AvgPool1d() | nn.AvgPool2d():
+                self.add(node, name, self.avg_pool(module), source)
+            case nn.AdaptiveAvgPool1d() | nn.AdaptiveAvgPool2d():
+                self.whole(module.output_size)
+                self.add(node, name, layers.AvgPool(None, None), source)
+            case nn.Upsample():
+                self.add(node, name, _upsample(module.mode, module.scale_factor), source)
+            case nn.Flatten():
+                if module.start_dim != 1 or module.end_dim != -1:
+                    raise ValueError("flatten must take all axes from 1 on")
+                self.add(node, name, layers.Flatten(), source)
+            case _:
+                raise ValueError(f"{type(module).__name__} has no circuit; there are {KNOWN}")
+
+    def max_pool(self, kernel: Any, stride: Any, padding: Any, like: object) -> layers.MaxPool:
+        axes = 1 if isinstance(like, nn.MaxPool1d) or like is functional.max_pool1d else 2
+        sizes = _pair(kernel, axes)
+        return layers.MaxPool(sizes, _pair(stride, axes) if stride else sizes, _pair(padding, axes))
+
+    def avg_pool(self, module: Any) -> layers.AvgPool:
+        axes = 1 if isinstance(module, nn.AvgPool1d) else 2
+        kernel, stride = _pair(module.kernel_size, axes), _pair(module.stride, axes)
+        if any(_pair(module.padding, axes)) or module.ceil_mode:
+            raise ValueError("an average pool must have no padding and ceil_mode False")
+        return layers.AvgPool(kernel, stride)
+
+    def whole(self, size: Any) -> None:
+        if any(s != 1 for s in _pair(size, 2)):
+            raise ValueError(f"an adaptive average pool must give one position, not {size}")
+
+    def function(self, node: fx.Node) -> None:
+        target: Any = node.target
+        key = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        if key in ("size", "shape") or (key == "getattr" and node.args[1:] == ("shape",)):
+            self.shapes.add(node)
+            return
+        if node.args and isinstance(node.args[0], fx.Node) and node.args[0] in self.shapes:
+            # What is computed from shapes is used only to flatten.
+            self.shapes.add(node)
+            return
+        if key in _ADD or key in _SCALE:
+            self.arithmetic(node, key)
+        elif key in ("cat", "concat"):
+            self.concat(node)
+        elif key in ("flatten", "view", "reshape"):
+            self.flatten(node, key)
+        elif key in _POINTWISE:
+            (source,) = self.sources(node, 1)
+            self.add(node, self.number(key.strip("_")), Pointwise(_POINTWISE[key](node)), source)
+        elif key in ("max_pool1d", "max_pool2d", "boolean_dispatch"):
+            (source,) = self.sources(node, 1)
+            given = _arguments(node, kernel_size=None, stride=None, padding=0)
+            axes = functional.max_pool1d if "1d" in key else None
+            pool = self.max_pool(given["kernel_size"], given["stride"], given["padding"], axes)
+            self.add(node, self.number("pool"), pool, source)
+        elif key in ("avg_pool1d", "avg_pool2d"):
+            (source,) = self.sources(node, 1)
+            given = _arguments(node, kernel_size=None, stride=None, padding=0)
+            if given["padding"] not in (0, (0, 0)):
+                raise ValueError("an average pool must have no padding")
+            kernel = _pair(given["kernel_size"], 1 if "1d" in key else 2)
+            stride = _pair(given["stride"], len(kernel)) if given["stride"] else kernel
+            self.add(node, self.number("pool"), layers.AvgPool(kernel, stride), source)
+        elif key in ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "mean"):
+            (source,) = self.sources(node, 1)
+            if key == "mean":
+                given = _arguments(node, dim=None, keepdim=False)
+                if tuple(given["dim"] or ()) not in ((2, 3), (-2, -1), (-1, -2)):
+                    raise ValueError(f"mean must be over axes (2, 3), not {given['dim']}")
+            else:
+                self.whole(node.args[1])
+            self.add(node, self.number("pool"), layers.AvgPool(None, None), source)
+            if key == "mean" and not given["keepdim"]:
+                self.add(node, self.number("flatten"), layers.Flatten(), self.names[node])
+        elif key == "interpolate":
+            (source,) = self.sources(node, 1)
+            given = _arguments(node, size=None, scale_factor=None, mode="nearest")
+            layer = _upsample(given["mode"], given["scale_factor"])
+            self.add(node, self.number("upsample"), layer, source)
+        elif key == "dropout":
+            (source,) = self.sources(node, 1)
+            given = _arguments(node, p=0.5)
+            self.add(node, self.number("dropout"), layers.Noise(nn.Dropout(given["p"])), source)
+        elif key == "contiguous":
+            (self.names[node],) = self.sources(node, 1)
+        else:
+            raise ValueError(f"{key} has no circuit; there are {KNOWN}")
+
+    def arithmetic(self, node: fx.Node, key: str) -> None:
+        left, right = node.args[:2]
+        tensors = [a for a in (left, right) if isinstance(a, fx.Node)]
+        if len(tensors) == 2:
+            if key not in _ADD:
+                raise ValueError(f"{key} of two tensors has no circuit; for x * sigmoid(x) use SiLU")
+            self.add(node, self.number("add"), layers.Add(), *self.sources(node, 2))
+            return
+        (tensor,) = tensors
+        number = float(right if tensor is left else left)  # type: ignore[arg-type]
+        gains = {"mul": (number, 0.0), "truediv": (1 / number if number else 0.0, 0.0)}
+        gains["sub"] = (1.0, -number) if tensor is left else (-1.0, number)
+        kind = key.strip("_").removeprefix("i") if key not in ("add", "iadd") else "add"
+        gain, bias = gains.get(kind, (1.0, number))
+        if kind == "truediv" and (tensor is not left or not number):
+            raise ValueError("division must be by a number that is not 0")
+        self.add(node, self.number("scale"), Pointwise(Scalar(gain, bias)), self.names[tensor])
+
+    def concat(self, node: fx.Node) -> None:
+        given = _arguments(node, dim=0, axis=None)
+        parts: Any = node.args[0]
+        axis = given["dim"] if given["axis"] is None else given["axis"]
+        if axis not in (1, -3):
+            raise ValueError(f"cat must be along channels (axis 1), not {axis}")
+        if not all(isinstance(p, fx.Node) and p in self.names for p in parts):
+            raise ValueError("cat must be of tensors of the network")
+        self.add(node, self.number("concat"), layers.Concat(), *(self.names[p] for p in parts))
+
+    def flatten(self, node: fx.Node, key: str) -> None:
+        (source,) = self.sources(node, 1)
+        rest = node.args[1:]
+        if key != "flatten" and len(rest) == 1 and isinstance(rest[0], tuple | list):
+            rest = tuple(rest[0])
+        good = rest in ((1,), (1, -1)) if key == "flatten" else len(rest) == 2 and rest[1] == -1
+        if key == "flatten" and not rest:
+            good = node.kwargs.get("start_dim") == 1
+        if not good:
+            raise ValueError(f"{key} must flatten all axes but the first, as flatten(x, 1) does")
+        self.add(node, self.number("flatten"), layers.Flatten(), source)
+
+
+_ADD = {"add", "iadd", "add_"}
+_SCALE = {"mul", "imul", "mul_", "truediv", "div", "sub", "isub"}
+_POINTWISE: dict[str, Callable[[fx.Node], nn.Module]] = {
+    "relu": lambda node: nn.ReLU(),
+    "relu_": lambda node: nn.ReLU(),
+    "relu6": lambda node: nn.ReLU6(),
+    "hardtanh": lambda node: nn.Hardtanh(
+        *_arguments(node, min_val=-1.0, max_val=1.0).values()
+    ),
+    "clamp": lambda node: nn.Hardtanh(*_arguments(node, min=None, max=None).values()),
+    "leaky_relu": lambda node: nn.LeakyReLU(_arguments(node, negative_slope=0.01)["negative_slope"]),
+    "hardswish": lambda node: nn.Hardswish(),
+    "silu": lambda node: nn.SiLU(),
+    "sigmoid": lambda node: nn.Sigmoid(),
+}
+
+
+def _arguments(node: fx.Node, **defaults: Any) -> dict[str, Any]:
+    """Arguments behind the first, by position or by name."""
+    values = dict(defaults)
+    for name, value in zip(defaults, node.args[1:], strict=False):
+        values[name] = value
+    for name, value in node.kwargs.items():
+        if name in values:
+            values[name] = value
+    return values
+
+
+def _pair(value: Any, axes: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (int(value),) * axes
+
+
+def _upsample(mode: str, factor: Any) -> layers.Upsample:
+    factors = _pair(factor, 2) if factor is not None else ()
+    whole = bool(factors) and all(float(f) == int(f) >= 1 for f in factors)
+    if mode != "nearest" or not whole:
+        raise ValueError('upsampling must have mode "nearest" and whole factors')
+    return layers.Upsample(tuple(int(f) for f in factors))
+
+
