@@ -112,8 +112,8 @@ class BSQ:
 
     From a network trained in plain float, whose weights become 8 bit planes each. Until ``search``
     epochs the planes learn under ``alpha * R``,
-    ``R = sum_l (n_l N_l / n) sum_i sqrt(1e-8 + |p_i|^2 + |n_i|^2)``, where layer ``l`` has ``n_l`` of
-    ``n`` weights and ``N_l`` planes; every ``interval`` epochs, and at the end, they are made 0
+    ``R = sum_l (n_l N_l / n) sum_i sqrt(1e-8 + |p_i|^2 + |n_i|^2)``, where layer ``l`` has ``n_l``
+    of ``n`` weights and ``N_l`` planes; every ``interval`` epochs, and at the end, they are made 0
     and 1 again and planes that are 0 throughout are dropped. After ``search`` the widths are
     fixed, and float weights are trained on that grid. With the sign a weight is stored in
     ``N_l + 1`` bits. A layer at 0 bits is removed when frozen, where something bypasses it.

@@ -31,9 +31,7 @@ def restore(path: Path, identity: str) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         found = state["identity"]
     except Exception as error:  # torch.load raises whatever a damaged file leads it to
-        raise ValueError(
-            f"Checkpoint {path}: it must be whole, and is not; remove it"
-        ) from error
+        raise ValueError(f"Checkpoint {path}: it must be whole, and is not; remove it") from error
     if found != identity:
         raise ValueError(
             f"Checkpoint {path}: it must be of the same training, and is of another; move it "

@@ -57,7 +57,9 @@ class Data:
     def real(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Images as the network takes them, float32."""
         tensor = torch.as_tensor(x).float()
-        return tensor if self.scale == 1 and not self.offset else (tensor - self.offset) / self.scale
+        return (
+            tensor if self.scale == 1 and not self.offset else (tensor - self.offset) / self.scale
+        )
 
 
 def carve(split: Split, share: float, seed: int) -> tuple[Split, Split]:

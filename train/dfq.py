@@ -21,8 +21,8 @@ _RATE = 4.0
 def interpolated(weight: Tensor, bits: Tensor) -> Tensor:
     """``(1 - f) Q_floor(w) + f Q_ceil(w)`` with ``f = bits - floor(bits)``, 2 to 8 bits.
 
-    Linear in ``bits`` between integers: ``dL/dbits = <dL/dW, Q_ceil - Q_floor>``. The gradient to the
-    weights passes straight through.
+    Linear in ``bits`` between integers: ``dL/dbits = <dL/dW, Q_ceil - Q_floor>``. The gradient to
+    the weights passes straight through.
     """
     low = min(math.floor(float(bits.detach())), MOST - 1)
     f = bits - low
@@ -66,12 +66,12 @@ class DFQ:
 
     Until ``search`` epochs each layer computes with weights interpolated between the two grids
     next to its real-valued width, and the loss has
-    ``strength * max(0, sum_l n_l bits_l / n - budget)``. Then widths become integers whose mean over
-    all weights is within the budget, and training goes on.
+    ``strength * max(0, sum_l n_l bits_l / n - budget)``. Then widths become integers whose mean
+    over all weights is within the budget, and training goes on.
 
     The abstract of the paper has the relaxation of widths to real numbers and gradient descent on
-    them; its formulas are not known to us. The interpolation, the penalty and the rounding are ours:
-    all widths are cut off, then the largest fractions get their bit back as far as the budget
+    them; its formulas are not known to us. The interpolation, the penalty and the rounding are
+    ours: all widths are cut off, then the largest fractions get their bit back as far as the budget
     allows and the mean stays within 0.25 bit of what was learned.
 
     Raises

@@ -55,7 +55,9 @@ def check(network: Frozen) -> int:
             alone = chain.channel(channel)
             for start in range(low, high + 1, _CHUNK):
                 acc = np.arange(start, min(start + _CHUNK, high + 1))[None]
-                quick = np.clip(np.rint(alone.double(acc.astype(np.float64))), chain.low, chain.high)
+                quick = np.clip(
+                    np.rint(alone.double(acc.astype(np.float64))), chain.low, chain.high
+                )
                 exact = alone(acc)
                 for _, k in np.argwhere(quick != exact)[:1]:
                     raise ValueError(

@@ -85,7 +85,9 @@ def freeze(qat: QAT, facts: Mapping[str, Any] | None = None) -> Frozen:
                 raise ValueError(f'Layer "{name}": {error}') from error
         for number, name in enumerate(qat.outputs):
             freezer.add_output(name, "y" if len(qat.outputs) == 1 else f"y{number}")
-    return Frozen(freezer.alive(), {**_facts(qat), **(facts or {})})
+    nodes = freezer.alive()
+    removed = {n: w.weight.numel() for n, w in qat.weights() if n not in nodes}
+    return Frozen(nodes, {**_facts(qat), "removed": removed, **(facts or {})})
 
 
 class _Freezer:
@@ -329,11 +331,12 @@ def _facts(qat: QAT) -> dict[str, Any]:
         "settings": asdict(qat.method),  # type: ignore[call-overload]
         "epochs": qat.epoch,
         "seed": torch.initial_seed(),
+        "data": "a loop of the user's own",
+        "calibration": "clip levels from the first quantized batch, then learned",
+        "excluded": [n for n, w in qat.weights() if type(w.method) is not type(qat.method)],
     }
 
 
 def _double(tensor: Tensor | None) -> Real:
     assert tensor is not None
     return tensor.detach().cpu().numpy().astype(np.float64)
-
-

@@ -62,8 +62,9 @@ def uniform_codes(weight: Tensor, bits: int, *, per_channel: bool = False) -> Co
 
     ``scale = max|w| / (2^(bits-1) - 1)``, or less where fewer large weights are better clipped: at
     3, 4 and 5 bits it is at most 0.64, 0.35 and 0.19 times the root mean square, the steps that
-    lose least of a Gaussian. With 2 bits the codes are -1, 0, 1 by the rule of ternary weight networks (Li and Liu,
-    arXiv 1605.04711): 0 below 0.7 * mean|w|, the scale is the mean magnitude of the others.
+    lose least of a Gaussian. With 2 bits the codes are -1, 0, 1 by the rule of ternary weight
+    networks (Li and Liu, arXiv 1605.04711): 0 below 0.7 * mean|w|, the scale is the mean magnitude
+    of the others.
     """
     plain = weight.detach()
     if bits == 2:

@@ -96,6 +96,7 @@ class Linear(nn.Module):
             nn.ConvTranspose2d: functional.conv_transpose2d,
         }
         function = functions[self.kind]
+        rest: tuple[Any, ...]
         if self.transposed:
             rest = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
         else:

@@ -85,8 +85,7 @@ def fit(
     for epoch in range(done, schedule.epochs):
         start = time.monotonic()
         loss = trainer.epoch(epoch)
-        score = accuracy(network, data, validation, device) if validation else None
-        trainer.keep(score)
+        score = trainer.judge(validation) if validation else None
         last = epoch + 1 == schedule.epochs
         if checkpoint and _first() and (last or time.monotonic() - saved > _CHECKPOINT_SECONDS):
             trainer.save(checkpoint, identity, epoch + 1)
@@ -117,6 +116,7 @@ class _Trainer:
         self.optimizer = schedule.create(network)
         self.best: dict[str, Any] | None = None
         self.score: float | None = None
+        self.loss = math.inf
         self.group = dist.is_available() and dist.is_initialized()
         self.wrap()
 
@@ -154,8 +154,8 @@ class _Trainer:
                 x = x.contiguous(memory_format=torch.channels_last)
             found = self.wrapped(x.to(self.device))
             loss = functional.cross_entropy(found, y.to(self.device)) * (len(x) / len(images))
-            if qat and x is not None:
-                loss = qat.loss(loss) if parts == 1 else loss
+            if qat and parts == 1:
+                loss = qat.loss(loss)
             total += float(loss.detach())
             if not math.isfinite(total):
                 raise ValueError(
@@ -172,18 +172,24 @@ class _Trainer:
             self.wrap()
         return total
 
-    def keep(self, score: float | None) -> None:
-        """Remember this state if it is the best that may be kept."""
-        if isinstance(self.network, QAT) and not self.network.settled:
-            return
-        if score is not None and (self.score is None or score >= self.score):
-            self.score = score
+    def judge(self, validation: Split) -> float:
+        """Accuracy on the validation images; remembers a state that is the best of those that may
+        be kept: by accuracy, and among equals by loss."""
+        found = torch.tensor(logits(self.network, self.data, validation, self.device))
+        label = torch.tensor(validation.label)
+        right = float((found.argmax(1) == label).float().mean())
+        loss = float(functional.cross_entropy(found, label))
+        settled = not isinstance(self.network, QAT) or self.network.settled
+        if settled and (self.score is None or (right, -loss) >= (self.score, -self.loss)):
+            self.score, self.loss = right, loss
             self.best = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        return right
 
     def save(self, path: Path, identity: str, epoch: int) -> None:
         files.save(path, {
             "identity": identity, "epoch": epoch, "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(), "best": self.best, "score": self.score,
+            "loss": self.loss,
         })  # fmt: skip
 
     def restore(self, path: Path, identity: str) -> int:
@@ -198,7 +204,7 @@ class _Trainer:
             raise ValueError(
                 f"Checkpoint {path}: it must fit the network, and does not; remove it"
             ) from error
-        self.best, self.score = state["best"], state["score"]
+        self.best, self.score, self.loss = state["best"], state["score"], state["loss"]
         self.wrap()
         return int(state["epoch"])
 

@@ -99,6 +99,4 @@ def check_bits(method: object, *names: str, least: int = 2) -> None:
     for name in names:
         value = getattr(method, name)
         if not least <= value <= 8:
-            raise ValueError(
-                f"{type(method).__name__}: {name} must be {least} to 8, not {value}"
-            )
+            raise ValueError(f"{type(method).__name__}: {name} must be {least} to 8, not {value}")

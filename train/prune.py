@@ -91,10 +91,11 @@ def drop_globally(
     everything = torch.cat(ranks)
     kept = torch.zeros_like(everything, dtype=torch.bool)
     kept[everything.argsort(descending=True, stable=True)[:keep]] = True
-    for w, part in zip(layers, kept.split([r.numel() for r in ranks]), strict=True):
-        w.mask &= part.reshape(w.mask.shape)
+    parts = torch.split(kept, [r.numel() for r in ranks])
+    for w, part in zip(layers, parts, strict=True):
+        w.mask.logical_and_(part.reshape(w.mask.shape))
         with torch.no_grad():
-            w.weight *= w.mask
+            w.weight.mul_(w.mask)
 
 
 @dataclass(frozen=True)

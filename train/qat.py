@@ -60,7 +60,7 @@ class QAT(nn.Module):
         self.steps_per_epoch = steps_per_epoch
         self.register_buffer("counter", torch.zeros((), dtype=torch.int64))
         self.steps = 0
-        self.register_load_state_dict_post_hook(_loaded)
+        self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
         self._refresh()
 
     def forward(self, x: Tensor) -> Any:

@@ -13,7 +13,8 @@ from .coded import Coded
 __all__ = ["ActQuantizer", "Step"]
 
 _SMALLEST_LEVEL = 1e-3
-_SPREAD = 3.0
+_SPREAD = 2.5
+_SIGNED_SPREAD = 1.5
 
 
 class Step(nn.Module):
@@ -47,9 +48,9 @@ class Step(nn.Module):
         return self.step().detach()
 
     def calibrate(self, x: Tensor, signed: bool) -> None:
-        """Widen the level to 3 times the root mean square of ``x``: of its positive part, or of
-        twice all of it where ``signed``. Of several tensors the widest counts; the same over all
-        processes of a distributed training. Ours.
+        """Widen the level to 2.5 times the root mean square of the positive part of ``x``, where
+        ``signed`` (codes reach only half as far) to 3 times that of all of it. Of several tensors
+        the widest counts; the same over all processes of a distributed training. Ours.
         """
         if self.fixed is not None:
             return
@@ -59,7 +60,7 @@ class Step(nn.Module):
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 torch.distributed.all_reduce(square)
             rms = (square[0] / square[1].clamp(min=1)).sqrt()
-            wanted = rms * (2 * _SPREAD if signed else _SPREAD)
+            wanted = rms * (2 * _SIGNED_SPREAD if signed else _SPREAD)
             wanted = wanted.clamp(min=_SMALLEST_LEVEL)
             first = self.seen == 0
             # In place of data: a tensor of the same pass may need the level for its gradient.

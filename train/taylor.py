@@ -16,7 +16,7 @@ __all__ = ["Taylor", "taylor_score"]
 
 
 def taylor_score(weight: Tensor, gradient: Tensor) -> Tensor:
-    """``(w * dL/dw)^2``: the squared first-order estimate of the loss change when ``w`` becomes 0."""
+    """``(w * dL/dw)^2``: the squared first-order loss change when ``w`` becomes 0."""
     return (weight * gradient).square()
 
 
@@ -47,8 +47,8 @@ class Taylor:
        learned clip levels, masks kept.
 
     The abstract of the paper has the two stages, a "Taylor score" and fine-tuning; its formulas are
-    not known to us. The score is that of Molchanov et al., CVPR 2019, for single weights
-    instead of channels, the cubic schedule that of Zhu and Gupta, arXiv 1710.01878. Ours: that no layer
+    not known to us. The score is that of Molchanov et al., CVPR 2019, for single weights instead
+    of channels, the cubic schedule that of Zhu and Gupta, arXiv 1710.01878. Ours: that no layer
     keeps less than a ``floor`` of the overall density, so that none is cut through.
 
     Scores need the gradients: call ``qat.step()`` before they are cleared.
@@ -74,7 +74,9 @@ class Taylor:
         check_bits(self, "weight_bits", "act_bits")
         GradualPruning.check(self)
         if not 0 <= self.momentum < 1:
-            raise ValueError(f"Taylor: momentum must be at least 0 and below 1, not {self.momentum}")
+            raise ValueError(
+                f"Taylor: momentum must be at least 0 and below 1, not {self.momentum}"
+            )
 
     def state(self, weight: Tensor) -> nn.Module | None:
         return _Scores(weight)

@@ -252,7 +252,9 @@ class _Walk:
         tensors = [a for a in (left, right) if isinstance(a, fx.Node)]
         if len(tensors) == 2:
             if key not in _ADD:
-                raise ValueError(f"{key} of two tensors has no circuit; for x * sigmoid(x) use SiLU")
+                raise ValueError(
+                    f"{key} of two tensors has no circuit; for x * sigmoid(x) use SiLU"
+                )
             self.add(node, self.number("add"), layers.Add(), *self.sources(node, 2))
             return
         (tensor,) = tensors
@@ -294,11 +296,11 @@ _POINTWISE: dict[str, Callable[[fx.Node], nn.Module]] = {
     "relu": lambda node: nn.ReLU(),
     "relu_": lambda node: nn.ReLU(),
     "relu6": lambda node: nn.ReLU6(),
-    "hardtanh": lambda node: nn.Hardtanh(
-        *_arguments(node, min_val=-1.0, max_val=1.0).values()
-    ),
+    "hardtanh": lambda node: nn.Hardtanh(*_arguments(node, min_val=-1.0, max_val=1.0).values()),
     "clamp": lambda node: nn.Hardtanh(*_arguments(node, min=None, max=None).values()),
-    "leaky_relu": lambda node: nn.LeakyReLU(_arguments(node, negative_slope=0.01)["negative_slope"]),
+    "leaky_relu": lambda node: nn.LeakyReLU(
+        _arguments(node, negative_slope=0.01)["negative_slope"]
+    ),
     "hardswish": lambda node: nn.Hardswish(),
     "silu": lambda node: nn.SiLU(),
     "sigmoid": lambda node: nn.Sigmoid(),
@@ -326,5 +328,3 @@ def _upsample(mode: str, factor: Any) -> layers.Upsample:
     if mode != "nearest" or not whole:
         raise ValueError('upsampling must have mode "nearest" and whole factors')
     return layers.Upsample(tuple(int(f) for f in factors))
-
-

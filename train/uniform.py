@@ -1,4 +1,4 @@
-"""Plain quantization: every weight on one grid, no mask. The baseline, and what excluded layers get."""
+"""Plain quantization: every weight on one grid, no mask. The baseline; excluded layers get it."""
 
 from __future__ import annotations
 

@@ -71,13 +71,14 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         channels = 64
+        stages = []
         for stage, depth in enumerate(depths):
-            width, stride = 64 << stage, 2 if stage else 1
             blocks = []
             for k in range(depth):
-                blocks.append(block(channels, width, stride if k == 0 else 1))
-                channels = width * block.expansion
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+                blocks.append(block(channels, 64 << stage, 2 if stage and k == 0 else 1))
+                channels = (64 << stage) * block.expansion
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, classes)
         _initialise(self)
@@ -102,13 +103,14 @@ class Cifar(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         channels = width
+        stages = []
         for stage in range(3):
-            out = width << stage
             blocks = []
             for k in range(n):
-                blocks.append(Basic(channels, out, 2 if stage and k == 0 else 1))
-                channels = out
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+                blocks.append(Basic(channels, width << stage, 2 if stage and k == 0 else 1))
+                channels = width << stage
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3 = stages
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, classes)
         _initialise(self)
