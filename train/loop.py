@@ -85,7 +85,7 @@ def fit(
     for epoch in range(done, schedule.epochs):
         start = time.monotonic()
         loss = trainer.epoch(epoch)
-        score = trainer.judge(validation) if validation else None
+        score = trainer.judge(validation, epoch) if validation else None
         last = epoch + 1 == schedule.epochs
         if checkpoint and _first() and (last or time.monotonic() - saved > _CHECKPOINT_SECONDS):
             trainer.save(checkpoint, identity, epoch + 1)
@@ -172,7 +172,7 @@ class _Trainer:
             self.wrap()
         return total
 
-    def judge(self, validation: Split) -> float:
+    def judge(self, validation: Split, epoch: int) -> float:
         """Accuracy on the validation images; remembers a state that is the best of those that may
         be kept: by accuracy, and among equals by loss."""
         found = torch.tensor(logits(self.network, self.data, validation, self.device))
@@ -180,7 +180,8 @@ class _Trainer:
         right = float((found.argmax(1) == label).float().mean())
         loss = float(functional.cross_entropy(found, label))
         settled = not isinstance(self.network, QAT) or self.network.settled
-        if settled and (self.score is None or (right, -loss) >= (self.score, -self.loss)):
+        late = epoch + 1 > (1 - self.schedule.candidates) * self.schedule.epochs
+        if settled and late and (self.score is None or (right, -loss) >= (self.score, -self.loss)):
             self.score, self.loss = right, loss
             self.best = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         return right

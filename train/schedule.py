@@ -20,7 +20,9 @@ class Schedule:
     ``batch`` images make a step; they are taken in ``accumulate`` parts, and shared among the
     processes of a distributed training. ``shift`` is the share of images that the augmentation
     "shift" moves. ``max_grad_norm`` keeps a channel whose weights are all pruned from upsetting its
-    layer: it has no variance, so its batch norm multiplies gradients by 300.
+    layer: it has no variance, so its batch norm multiplies gradients by 300. The best epoch is
+    chosen among the last ``candidates``, a share of all: before that the learning rate is high,
+    and a few validation images would choose by luck.
 
     Raises
     ------
@@ -38,6 +40,7 @@ class Schedule:
     shift: float = 0.4
     accumulate: int = 1
     optimizer: str = "sgd"
+    candidates: float = 0.1
 
     def __post_init__(self) -> None:
         rules = {
@@ -50,6 +53,7 @@ class Schedule:
             "max_grad_norm": (self.max_grad_norm > 0, "above 0"),
             "shift": (0 <= self.shift <= 1, "from 0 to 1"),
             "accumulate": (1 <= self.accumulate <= self.batch // 2, "1 to half the batch"),
+            "candidates": (0 < self.candidates <= 1, "above 0 and at most 1"),
             "optimizer": (self.optimizer in ("sgd", "adam"), '"sgd" or "adam"'),
         }
         for name, (holds, rule) in rules.items():

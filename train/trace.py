@@ -63,6 +63,8 @@ def trace(model: nn.Module) -> tuple[list[Traced], list[str]]:
         If torch.fx cannot trace the model, it has several inputs, or does something for which
         there is no circuit; names it.
     """
+    if isinstance(model, (*LINEAR, *NORM, *FUNCTION)):
+        model = nn.Sequential(model)  # a module of torch itself would be traced inside
     try:
         traced = fx.symbolic_trace(copy.deepcopy(model))
     except Exception as error:  # user code runs here, and raises what it likes
@@ -319,7 +321,7 @@ def _arguments(node: fx.Node, **defaults: Any) -> dict[str, Any]:
 
 
 def _pair(value: Any, axes: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (int(value),) * axes
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * axes
 
 
 def _upsample(mode: str, factor: Any) -> layers.Upsample:
