@@ -53,7 +53,7 @@ class Planes(nn.Module):
         """``sum_i (p_i - n_i) 2^i`` over the planes that count, with gradient."""
         width = int(self.width)
         difference = self.planes[0, :width] - self.planes[1, :width]
-        powers = 2.0 ** torch.arange(width, device=difference.device)
+        powers = 2.0 ** torch.arange(width, device=difference.device, dtype=difference.dtype)
         return torch.tensordot(powers, difference, dims=1)
 
     def codes(self, weight: Tensor) -> Coded:

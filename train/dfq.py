@@ -100,11 +100,11 @@ class DFQ:
         final = int(width.final)
         if not final and weights.training:
             return Coded.plain(interpolated(weights.weight, width.bits))
-        return uniform_codes(weights.weight, final or round(float(width.bits)))
+        return uniform_codes(weights.weight, final or round(float(width.bits.detach())))
 
     def bits(self, weights: Weights) -> int:
         width = _width(weights)
-        return int(width.final) or round(float(width.bits))
+        return int(width.final) or round(float(width.bits.detach()))
 
     def quantizing(self, epoch: float) -> bool:
         return True
@@ -129,7 +129,7 @@ class DFQ:
         if training.epoch < self.search:
             return False
         sizes = [w.weight.numel() for w in mine]
-        learned = [float(_width(w).bits) for w in mine]
+        learned = [float(_width(w).bits.detach()) for w in mine]
         for w, bits in zip(mine, rounded(learned, sizes, self.budget), strict=True):
             _width(w).fix(bits)
         return True

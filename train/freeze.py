@@ -263,7 +263,8 @@ class _Freezer:
         for name in reversed(self.nodes):
             if name in needed:
                 needed.update(self.nodes[name].inputs)
-        if "input" not in needed:
+        ends = [n.inputs[0] for n in self.nodes.values() if isinstance(n.op, ops.Logits)]
+        if all(end in self.constants for end in ends):
             raise ValueError(
                 "freeze: the output must depend on the input, and nothing of it is left; "
                 "compress less"

@@ -55,7 +55,7 @@ def prepare(
 
     Activations are quantized where they are used by a layer, added, concatenated or pooled; batch
     norms and activation functions before that see real numbers, and become part of the staircase
-    when frozen. Tensors that meet in an add or a concat share one scale.
+    when frozen. Tensors that meet in an add or a concat share one scale, and a sum keeps it.
 
     Raises
     ------
@@ -185,9 +185,7 @@ class _Builder:
         except ValueError as error:
             raise ValueError(f'Layer "{t.name}": {error}') from error
         if isinstance(t.layer, layers.Add | layers.Concat):
-            roots = [root for i in closed for root in self.roots(i)]
-            for root in roots[1:]:
-                self.parent[self.top(root)] = self.top(roots[0])
+            self.unite(closed)
         return self.put(t.name, t.layer, *closed)
 
     def put(self, name: str, layer: nn.Module, *inputs: str) -> str:
@@ -231,6 +229,9 @@ class _Builder:
             # The step is put in by share().
             self.closed[name] = self.put(act, nn.Identity(), name)
             self.sites[act] = Site(ActQuantizer(bits, Step(bits), signed=not positive), (name,))
+            if isinstance(self.sites[root].layer, layers.Add):
+                # A sum keeps the step of what is added, so that the circuit only has to clamp it.
+                self.unite([act, *self.sites[root].inputs])
         return self.closed[name]
 
     def keeps_positive(self, function: object, before: bool) -> bool:
@@ -259,6 +260,12 @@ class _Builder:
         if isinstance(layer, layers.Input | ActQuantizer):
             return [name]
         return [root for i in self.sites[name].inputs for root in self.roots(i)]
+
+    def unite(self, closed: Iterable[str]) -> None:
+        """One step for all quantizers whose codes are in these tensors."""
+        first, *others = (root for i in closed for root in self.roots(i))
+        for root in others:
+            self.parent[self.top(root)] = self.top(first)
 
     def top(self, root: str) -> str:
         while self.parent.get(root, root) != root:
