@@ -121,8 +121,11 @@ class _Trainer:
         self.wrap()
 
     def wrap(self) -> None:
-        """DistributedDataParallel around what has gradients now."""
-        self.wrapped = DistributedDataParallel(self.network) if self.group else self.network
+        """DistributedDataParallel around what has gradients now; while a network trains in plain
+        float its clip levels have none."""
+        self.wrapped = self.network
+        if self.group:
+            self.wrapped = DistributedDataParallel(self.network, find_unused_parameters=True)
 
     def epoch(self, epoch: int) -> float:
         """One pass over the training images; the mean loss."""

@@ -38,8 +38,9 @@ class QAT(nn.Module):
     ``loss`` adds what the method wants, ``step`` counts and lets the method act; it needs the
     gradients, so they are cleared after it. All state is in ``state_dict``, so a checkpoint of
     that and of the optimiser continues bit for bit on a CPU. Gradients may be accumulated over
-    several backward passes, and ``qat`` wrapped in DistributedDataParallel (call ``loss`` and
-    ``step`` of the module inside).
+    several backward passes, and ``qat`` wrapped in DistributedDataParallel with
+    ``find_unused_parameters`` (call ``loss`` and ``step`` of the module inside, and wrap it again
+    where ``step`` gives True).
     """
 
     counter: Tensor

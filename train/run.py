@@ -227,9 +227,12 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _work_folder(out: Path, recipe: Recipe) -> Path:
-    """``OUT.partial``, new or left by an interrupted run of the same recipe."""
+    """``OUT.partial``, new or left by an interrupted run of the same recipe; one that came to no
+    checkpoint is made new."""
     work = out.with_name(f"{out.name}.partial")
     note, text = work / "recipe.json", json.dumps(plain(recipe), indent=2) + "\n"
+    if note.is_file() and not any(work.glob("*.pt")) and first():
+        shutil.rmtree(work)
     if note.is_file() and note.read_text() != text:
         raise ValueError(
             f"Output {work}: it must be left by the same recipe, and is of another; remove it"
