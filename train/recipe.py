@@ -128,8 +128,8 @@ def demo_recipe(seed: int = 0) -> Recipe:
     """The recipe of ``sqwire demo``, which is ``examples/digits.toml``."""
     return Recipe(
         seed=seed,
-        method=SQuantizer(sigma=1.1, delay=30),
-        own={"conv1": {"sigma": -0.5}, "conv3": {"sigma": 1.7}, "fc": {"sigma": 0.8}},
+        method=SQuantizer(sigma=1.0, delay=30),
+        own={"conv1": {"sigma": -0.5}, "conv3": {"sigma": 1.5}, "fc": {"sigma": 0.7}},
     )
 
 

@@ -83,7 +83,9 @@ def run(recipe: Recipe | Path | str, out: Path | str, *, progress: Progress | No
     _refuse_foreign(out)
     data = load_data(recipe)
     with group(recipe.device), reproducible(recipe.threads), torch.random.fork_rng():
-        work = _work_folder(out, recipe)
+        work = out.with_name(f"{out.name}.partial")
+        if first():
+            _open_work(work, recipe)
         barrier()
         with curves(work / "tensorboard" if recipe.tensorboard and first() else None) as draw:
             result = _stages(recipe, data, work, out, _reporter(work, draw, progress))
@@ -226,20 +228,18 @@ def _refuse_foreign(out: Path) -> None:
         )
 
 
-def _work_folder(out: Path, recipe: Recipe) -> Path:
+def _open_work(work: Path, recipe: Recipe) -> None:
     """``OUT.partial``, new or left by an interrupted run of the same recipe; one that came to no
     checkpoint is made new."""
-    work = out.with_name(f"{out.name}.partial")
     note, text = work / "recipe.json", json.dumps(plain(recipe), indent=2) + "\n"
-    if note.is_file() and not any(work.glob("*.pt")) and first():
+    if note.is_file() and not any(work.glob("*.pt")):
         shutil.rmtree(work)
     if note.is_file() and note.read_text() != text:
         raise ValueError(
             f"Output {work}: it must be left by the same recipe, and is of another; remove it"
         )
-    if not note.is_file() and first():
+    if not note.is_file():
         work.mkdir(parents=True, exist_ok=True)
         new = note.with_suffix(".new")
         new.write_text(text)
         new.replace(note)
-    return work

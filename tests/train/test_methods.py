@@ -245,7 +245,7 @@ def test_penalty_is_the_group_lasso_of_its_formula(tiny, images):
             both = w.state.planes[:, i].detach().double()
             lasso += math.sqrt(1e-8 + float((both**2).sum()))
         want += w.weight.numel() * 8 / total * lasso
-    assert float(qat.method.penalty(qat)) == pytest.approx(2 * want, rel=1e-5)
+    assert float(qat.method.penalty(qat).detach()) == pytest.approx(2 * want, rel=1e-5)
 
 
 def test_without_penalty_all_layers_keep_eight_bits_and_more_penalty_leaves_fewer(
@@ -337,7 +337,9 @@ def test_widths_are_rounded_within_the_budget_and_near_what_was_learned():
         widths = rounded(learned, sizes, mean)
         found = sum(b * n for b, n in zip(widths, sizes, strict=True)) / total
         assert found <= mean + 1e-9
-        assert all(2 <= b <= 8 and abs(b - l) <= 1 for b, l in zip(widths, learned, strict=True))
+        assert all(
+            2 <= b <= 8 and abs(b - was) <= 1 for b, was in zip(widths, learned, strict=True)
+        )
     assert rounded([5.0, 5.0], [10, 10], 3.0) == [3, 3]
 
 

@@ -51,7 +51,9 @@ def test_shapes_are_those_of_the_original(name, shape, want):
 
 def test_names_are_those_of_torchvision():
     with torch.device("meta"):
-        r18, r50, mobile = (getattr(networks, n)() for n in ("resnet18", "resnet50", "mobilenet_v2"))
+        r18, r50, mobile = (
+            getattr(networks, n)() for n in ("resnet18", "resnet50", "mobilenet_v2")
+        )
     for name, shape in {
         "conv1.weight": (64, 3, 7, 7), "bn1.running_mean": (64,),
         "layer1.0.conv1.weight": (64, 64, 3, 3), "layer2.0.downsample.0.weight": (128, 64, 1, 1),

@@ -117,12 +117,13 @@ def test_in_plain_float_the_network_is_the_model(tiny, images):
     assert torch.allclose(qat(images), tiny(images), rtol=1e-4, atol=1e-4)
 
 
-def test_tensors_that_are_added_share_one_step():
+def test_tensors_that_are_added_share_one_step_and_the_sum_keeps_it():
     qat = train.prepare(Residual(), train.SQuantizer(), torch.randn(2, 3, 6, 6))
     step = {n: qat.layer(n).step for n in qat.sites if isinstance(qat.layer(n), ActQuantizer)}
     assert step["conv1.act"] is step["conv2.act"]
     assert step["add1.act"] is step["conv3.act"]
-    assert step["conv1.act"] is not step["add1.act"]
+    assert step["conv1.act"] is step["add1.act"]  # a sum keeps it
+    assert step["pool1.act"] is not step["add1.act"]
     assert qat.layer("conv2.act").signed
     assert not qat.layer("conv1.act").signed
 
@@ -143,7 +144,7 @@ def test_layers_have_their_own_settings_and_are_excluded_by_name_or_predicate(ti
         tiny, train.SQuantizer(sigma=1.0), images,
         own={"2": {"sigma": -2.0, "act_bits": 6}}, exclude=[is_linear],
     )  # fmt: skip
-    by_name = {name: w for name, w in qat.weights()}
+    by_name = dict(qat.weights())
     assert by_name["0"].method.sigma == 1.0
     assert by_name["2"].method.sigma == -2.0
     assert (by_name["5"].bits, int((by_name["5"]().codes == 0).sum()) < 20) == (8, True)
@@ -232,8 +233,8 @@ class Product(nn.Module):
         (nn.Sequential(nn.Conv2d(1, 1, 1), nn.AvgPool2d(2, padding=1)), {}, "have no padding"),
         (nn.Sequential(nn.Conv2d(1, 1, 1), nn.Upsample(scale_factor=1.5)), {}, "whole factors"),
         (nn.Sequential(nn.Conv2d(2, 1, 1)), {}, "the example must fit the network"),
-        (nn.Sequential(nn.Conv2d(1, 1, 1)), {"exclude": ["nothing"]}, r'"nothing" must select layers'),
-        (nn.Sequential(nn.Conv2d(1, 1, 1)), {"own": {"0": {"sigmas": 1}}}, "must be among weight_b"),
+        (nn.Sequential(nn.Conv2d(1, 1, 1)), {"exclude": ["nothing"]}, "must select layers"),
+        (nn.Sequential(nn.Conv2d(1, 1, 1)), {"own": {"0": {"sigmas": 1}}}, "be among weight_b"),
         (nn.Sequential(nn.Conv2d(1, 1, 1)), {"own": {"0": {"sigma": 11.0}}}, "-3 to 10, not 11"),
         (nn.Conv2d(1, 1, 1), {"input_bits": 40}, "input_bits must be 1 to 16, not 40"),
         (nn.Conv2d(1, 1, 1), {"input_scale": -1.0}, "input_scale must be above 0"),

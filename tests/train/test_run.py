@@ -1,9 +1,12 @@
 """A recipe becomes a folder: whole, reproducible, or not at all."""
 
 import json
+import os
+import subprocess
 import sys
 import types
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from sqwire.cli import app
 from sqwire.compiler import frontend
 from sqwire.train.recipe import DataChoice, NetworkChoice
 
+ROOT = Path(__file__).parents[2]
 FILES = ["card.json", "model.onnx", "train.log", "vectors.npz"]
 
 
@@ -200,3 +204,23 @@ def test_bar_shows_every_stage():
     assert "train float" in text
     assert "2/2 epochs, loss 0.250" in text
     assert "1/2 epochs, loss 0.125, validation 87.5 %" in text
+
+
+def test_command_runs_in_two_processes_and_the_first_one_writes(tmp_path):
+    recipe = tmp_path / "quick.toml"
+    recipe.write_text(
+        "compare_float = false\n[network]\nchannels = [2, 2]\n[schedule]\nepochs = 1\n"
+    )
+    call = "from sqwire.cli import main; main()"
+    script = tmp_path / "call.py"
+    script.write_text(call)
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         str(script), "train", str(recipe), "-o", str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert list(contents(tmp_path / "out")) == FILES
+    log = (tmp_path / "out" / "train.log").read_text().splitlines()
+    assert len(log) == 1
