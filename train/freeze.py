@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from . import layers, ops
 from .exact import Chain, settle
+from .fold import Line, divided, double, line_or_function, rounded
 from .frozen import Frozen, Node
-from .functions import Affine, Clip, Function, HardSwish, LeakyRelu, Relu, Sigmoid, Silu
+from .functions import Affine, Function
+from .grid import largest_code
 from .ops import ACC_LIMIT, Op
 from .qat import QAT
 from .quantizer import ActQuantizer
-from .trace import Scalar
 
 __all__ = ["freeze"]
 
@@ -26,19 +27,11 @@ Real = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Affine:
-    """Gain and bias of each channel in float64, until they are rounded once, at the end."""
-
-    gain: Real
-    bias: Real
-
-
-@dataclass(frozen=True)
 class _Open:
     """Real numbers: functions of the integers of a node."""
 
     node: str
-    functions: tuple[_Affine | Function, ...]
+    functions: tuple[Line | Function, ...]
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,8 @@ def freeze(qat: QAT, facts: Mapping[str, Any] | None = None) -> Frozen:
             "freeze: every clip level must be set, and the network has not run since it "
             "quantizes; run it on a batch"
         )
-    freezer = _Freezer(qat)
+    freezer, training = _Freezer(qat), qat.training
+    qat.eval()
     with torch.no_grad():
         for name, inputs in qat.sites.items():
             try:
@@ -85,6 +79,7 @@ def freeze(qat: QAT, facts: Mapping[str, Any] | None = None) -> Frozen:
                 raise ValueError(f'Layer "{name}": {error}') from error
         for number, name in enumerate(qat.outputs):
             freezer.add_output(name, "y" if len(qat.outputs) == 1 else f"y{number}")
+    qat.train(training)
     nodes = freezer.alive()
     removed = {n: w.weight.numel() for n, w in qat.weights() if n not in nodes}
     return Frozen(nodes, {**_facts(qat), "removed": removed, **(facts or {})})
@@ -149,12 +144,17 @@ class _Freezer:
         if isinstance(x, _Open):
             return x
         count = self.channels(x.node)
-        return _Open(x.node, (_Affine(np.full(count, x.scale), np.zeros(count)),))
+        return _Open(x.node, (Line(np.full(count, x.scale), np.zeros(count)),))
 
     def linear(self, name: str, layer: layers.Linear, x: _Closed) -> _Open:
         coded = layer.weights()
         weight = coded.codes.round().cpu().numpy().astype(np.int64)
         bits = max(2, layer.weights.bits)
+        if int(np.abs(weight).max()) > largest_code(bits):
+            raise ValueError(
+                f"its codes must fit {bits} bits, and reach {np.abs(weight).max()}; train until "
+                "the method has settled"
+            )
         if layer.conv:
             op: ops.Conv | ops.FullyConnected = ops.Conv(
                 weight, bits, layer.stride, layer.padding, layer.dilation, layer.groups,
@@ -171,17 +171,17 @@ class _Freezer:
             )
         self.add(name, op, x.node)
         count = self.channels(name)
-        gain = np.broadcast_to(_double(coded.scale).reshape(-1) * x.scale, (count,))
-        bias = np.zeros(count) if layer.bias is None else _double(layer.bias)
+        gain = np.broadcast_to(double(coded.scale).reshape(-1) * x.scale, (count,))
+        bias = np.zeros(count) if layer.bias is None else double(layer.bias)
         if not weight.any():
             self.constants[name] = np.zeros(count)
-        return _Open(name, (_Affine(gain, bias),))
+        return _Open(name, (Line(gain, bias),))
 
     def pointwise(self, x: _Open, function: Any) -> _Open:
-        step = _function(function, len(self.nodes[x.node].bounds.low))
+        step = line_or_function(function, len(self.nodes[x.node].bounds.low))
         before = x.functions[-1] if x.functions else None
-        if isinstance(step, _Affine) and isinstance(before, _Affine):
-            merged = _Affine(before.gain * step.gain, before.bias * step.gain + step.bias)
+        if isinstance(step, Line) and isinstance(before, Line):
+            merged = Line(before.gain * step.gain, before.bias * step.gain + step.bias)
             return _Open(x.node, (*x.functions[:-1], merged))
         return _Open(x.node, x.functions if step is None else (*x.functions, step))
 
@@ -191,10 +191,10 @@ class _Freezer:
         for one, other in ((x, y), (y, x)):
             if other.node in self.constants:
                 bias = self.constants[other.node] * x.scale
-                return _Open(one.node, (_Affine(np.full(len(bias), x.scale), bias),))
+                return _Open(one.node, (Line(np.full(len(bias), x.scale), bias),))
         self.add(name, ops.AddCodes(), x.node, y.node)
         count = self.channels(name)
-        return _Open(name, (_Affine(np.full(count, x.scale), np.zeros(count)),))
+        return _Open(name, (Line(np.full(count, x.scale), np.zeros(count)),))
 
     def average(self, name: str, layer: layers.AvgPool, x: _Closed) -> _Open:
         kernel, stride, whole = layer.kernel, layer.stride, layer.kernel is None
@@ -206,7 +206,7 @@ class _Freezer:
             raise ValueError(f"its sums must be below 2^24 for exact float32, not {worst}")
         self.add(name, pool, x.node)
         count = self.channels(name)
-        return _Open(name, (_Affine(np.full(count, x.scale / pool.taps), np.zeros(count)),))
+        return _Open(name, (Line(np.full(count, x.scale / pool.taps), np.zeros(count)),))
 
     def spatial(self, node: str) -> tuple[int, ...]:
         """Height and width after a node."""
@@ -214,7 +214,7 @@ class _Freezer:
 
     def quantizer(self, name: str, act: ActQuantizer, x: _Open) -> _Closed:
         scale = float(act.step.value)
-        functions = self.folded(x, scale)
+        functions = divided(x.functions, scale, self.channels(x.node))
         bounds = self.nodes[x.node].bounds
         chain = Chain(functions, act.low, act.high)
         if functions:
@@ -226,34 +226,13 @@ class _Freezer:
             self.constants[name] = codes[:, 0].astype(np.float64)
         return _Closed(name, scale)
 
-    def folded(self, x: _Open, scale: float) -> tuple[Function, ...]:
-        """The functions of an open tensor divided by ``scale``, in float32.
-
-        The division goes into the last affine function before functions that commute with it;
-        where there are others it is an affine function of its own, at the end.
-        """
-        parts: list[_Affine | Function] = list(x.functions)
-        where = len(parts) - 1
-        while where >= 0 and isinstance(part := parts[where], Function_) and part.homogeneous:
-            where -= 1
-        if where >= 0 and isinstance(part := parts[where], _Affine):
-            parts[where] = _Affine(part.gain / scale, part.bias / scale)
-            for k in range(where + 1, len(parts)):
-                function = parts[k]
-                assert not isinstance(function, _Affine)
-                parts[k] = function.scaled(scale)
-        else:
-            count = self.channels(x.node)
-            parts.append(_Affine(np.full(count, 1 / scale), np.zeros(count)))
-        return tuple(_rounded(p) for p in parts if not _is_identity(p))
-
     def add_output(self, name: str, title: str) -> None:
         value = self.values[name]
         if isinstance(value, _Closed):
             value = self.opened(value)
         (affine,) = value.functions
-        assert isinstance(affine, _Affine)
-        single = _rounded(affine)
+        assert isinstance(affine, Line)
+        single = rounded(affine)
         assert isinstance(single, Affine)
         self.add(title, ops.Logits(single.gain, single.bias), value.node)
 
@@ -272,56 +251,6 @@ class _Freezer:
         return {name: node for name, node in self.nodes.items() if name in needed}
 
 
-Function_ = (Relu, LeakyRelu, Clip, HardSwish, Sigmoid, Silu)
-
-
-def _function(module: Any, channels: int) -> _Affine | Function | None:
-    """What a pointwise module is in evaluation."""
-    match module:
-        case nn.BatchNorm1d() | nn.BatchNorm2d():
-            variance = _double(module.running_var)
-            gain = 1 / np.sqrt(variance + module.eps)
-            bias = np.zeros(channels)
-            if module.affine:
-                gain, bias = gain * _double(module.weight), _double(module.bias)
-            return _Affine(gain, bias - _double(module.running_mean) * gain)
-        case Scalar():
-            return _Affine(np.full(channels, module.gain), np.full(channels, module.bias))
-        case nn.ReLU6():
-            return Clip(0.0, 6.0)
-        case nn.Hardtanh():
-            return Clip(*(float(np.float32(v)) for v in (module.min_val, module.max_val)))
-        case nn.ReLU():
-            return Relu()
-        case nn.LeakyReLU():
-            return LeakyRelu(float(np.float32(module.negative_slope)))
-        case nn.Hardswish():
-            return HardSwish()
-        case nn.SiLU():
-            return Silu()
-        case nn.Sigmoid():
-            return Sigmoid()
-        case nn.Dropout() | nn.Dropout1d() | nn.Dropout2d():
-            return None
-    raise ValueError(f"{type(module).__name__} cannot be frozen")
-
-
-def _rounded(part: _Affine | Function) -> Function:
-    if isinstance(part, _Affine):
-        with np.errstate(over="ignore"):
-            return Affine(part.gain.astype(np.float32), part.bias.astype(np.float32))
-    return part
-
-
-def _is_identity(part: _Affine | Function) -> bool:
-    # Steps are float32, so a quotient of two equal ones is 1 to within their rounding.
-    return (
-        isinstance(part, _Affine)
-        and bool((part.gain.astype(np.float32) == 1).all())
-        and not part.bias.any()
-    )
-
-
 def _quantizers(qat: QAT) -> list[ActQuantizer]:
     return [module for module in qat.modules() if isinstance(module, ActQuantizer)]
 
@@ -336,8 +265,3 @@ def _facts(qat: QAT) -> dict[str, Any]:
         "calibration": "clip levels from the first quantized batch, then learned",
         "excluded": [n for n, w in qat.weights() if type(w.method) is not type(qat.method)],
     }
-
-
-def _double(tensor: Tensor | None) -> Real:
-    assert tensor is not None
-    return tensor.detach().cpu().numpy().astype(np.float64)

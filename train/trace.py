@@ -152,6 +152,8 @@ class _Walk:
                 self.names[node] = source
             case _ if isinstance(module, LINEAR):
                 self.add(node, name, module, source)
+            case nn.LeakyReLU() if not 0 <= module.negative_slope <= 1:
+                raise ValueError(f"a slope must be 0 to 1, not {module.negative_slope}")
             case _ if isinstance(module, (*NORM, *FUNCTION)):
                 self.add(node, name, Pointwise(module), source)
             case _ if isinstance(module, NOISE):
