@@ -71,15 +71,10 @@ def freeze(qat: QAT, facts: Mapping[str, Any] | None = None) -> Frozen:
         )
     freezer, training = _Freezer(qat), qat.training
     qat.eval()
-    with torch.no_grad():
-        for name, inputs in qat.sites.items():
-            try:
-                freezer.add_site(name, qat.layer(name), inputs)
-            except ValueError as error:
-                raise ValueError(f'Layer "{name}": {error}') from error
-        for number, name in enumerate(qat.outputs):
-            freezer.add_output(name, "y" if len(qat.outputs) == 1 else f"y{number}")
-    qat.train(training)
+    try:
+        freezer.run()
+    finally:
+        qat.train(training)
     nodes = freezer.alive()
     removed = {n: w.weight.numel() for n, w in qat.weights() if n not in nodes}
     return Frozen(nodes, {**_facts(qat), "removed": removed, **(facts or {})})
@@ -94,6 +89,17 @@ class _Freezer:
         self.values: dict[str, _Open | _Closed] = {}
         # Codes of layers without weights: constant in each channel.
         self.constants: dict[str, Real] = {}
+
+    @torch.no_grad()
+    def run(self) -> None:
+        """Every site, and every output."""
+        for name, inputs in self.qat.sites.items():
+            try:
+                self.add_site(name, self.qat.layer(name), inputs)
+            except ValueError as error:
+                raise ValueError(f'Layer "{name}": {error}') from error
+        for number, name in enumerate(self.qat.outputs):
+            self.add_output(name, "y" if len(self.qat.outputs) == 1 else f"y{number}")
 
     def add(self, name: str, op: Op, *inputs: str) -> str:
         bounds = op.bounds(*(self.nodes[i].bounds for i in inputs))

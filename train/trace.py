@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn import functional
 
 from . import layers
+from .calls import arguments, as_module
 from .layers import Pointwise
 
 __all__ = ["Scalar", "Traced", "trace"]
@@ -112,7 +112,7 @@ class _Walk:
                     raise ValueError("outputs must be a tensor, or a tuple of tensors")
                 self.outputs.append(self.names[part])
         elif node.op == "call_module":
-            self.module(node, self.modules[str(node.target)])
+            self.module(node, str(node.target), self.modules[str(node.target)])
         elif node.op in ("call_function", "call_method"):
             self.function(node)
         else:
@@ -144,8 +144,7 @@ class _Walk:
             count += 1
         return f"{kind}{count}"
 
-    def module(self, node: fx.Node, module: nn.Module) -> None:
-        name = str(node.target)
+    def module(self, node: fx.Node, name: str, module: nn.Module) -> None:
         (source,) = self.sources(node, 1)
         match module:
             case nn.Identity():
@@ -159,10 +158,7 @@ class _Walk:
             case _ if isinstance(module, NOISE):
                 self.add(node, name, layers.Noise(module), source)
             case nn.MaxPool1d() | nn.MaxPool2d():
-                if module.ceil_mode or _pair(module.dilation, 2) != (1, 1):
-                    raise ValueError("a max pool must have ceil_mode False and dilation 1")
-                pool = self.max_pool(module.kernel_size, module.stride, module.padding, module)
-                self.add(node, name, pool, source)
+                self.add(node, name, self.max_pool(module), source)
             case nn.AvgPool1d() | nn.AvgPool2d():
                 self.add(node, name, self.avg_pool(module), source)
             case nn.AdaptiveAvgPool1d() | nn.AdaptiveAvgPool2d():
@@ -177,10 +173,12 @@ class _Walk:
             case _:
                 raise ValueError(f"{type(module).__name__} has no circuit; there are {KNOWN}")
 
-    def max_pool(self, kernel: Any, stride: Any, padding: Any, like: object) -> layers.MaxPool:
-        axes = 1 if isinstance(like, nn.MaxPool1d) or like is functional.max_pool1d else 2
-        sizes = _pair(kernel, axes)
-        return layers.MaxPool(sizes, _pair(stride, axes) if stride else sizes, _pair(padding, axes))
+    def max_pool(self, module: Any) -> layers.MaxPool:
+        axes = 1 if isinstance(module, nn.MaxPool1d) else 2
+        if module.ceil_mode or any(d != 1 for d in _pair(module.dilation, axes)):
+            raise ValueError("a max pool must have ceil_mode False and dilation 1")
+        sizes = (_pair(v, axes) for v in (module.kernel_size, module.stride, module.padding))
+        return layers.MaxPool(*sizes)
 
     def avg_pool(self, module: Any) -> layers.AvgPool:
         axes = 1 if isinstance(module, nn.AvgPool1d) else 2
@@ -207,47 +205,14 @@ class _Walk:
             self.arithmetic(node, key)
         elif key in ("cat", "concat"):
             self.concat(node)
-        elif key in ("flatten", "view", "reshape"):
-            self.flatten(node, key)
-        elif key in _POINTWISE:
-            (source,) = self.sources(node, 1)
-            self.add(node, self.number(key.strip("_")), Pointwise(_POINTWISE[key](node)), source)
-        elif key in ("max_pool1d", "max_pool2d", "boolean_dispatch"):
-            (source,) = self.sources(node, 1)
-            given = _arguments(node, kernel_size=None, stride=None, padding=0)
-            axes = functional.max_pool1d if "1d" in key else None
-            pool = self.max_pool(given["kernel_size"], given["stride"], given["padding"], axes)
-            self.add(node, self.number("pool"), pool, source)
-        elif key in ("avg_pool1d", "avg_pool2d"):
-            (source,) = self.sources(node, 1)
-            given = _arguments(node, kernel_size=None, stride=None, padding=0)
-            if given["padding"] not in (0, (0, 0)):
-                raise ValueError("an average pool must have no padding")
-            kernel = _pair(given["kernel_size"], 1 if "1d" in key else 2)
-            stride = _pair(given["stride"], len(kernel)) if given["stride"] else kernel
-            self.add(node, self.number("pool"), layers.AvgPool(kernel, stride), source)
-        elif key in ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "mean"):
-            (source,) = self.sources(node, 1)
-            if key == "mean":
-                given = _arguments(node, dim=None, keepdim=False)
-                if tuple(given["dim"] or ()) not in ((2, 3), (-2, -1), (-1, -2)):
-                    raise ValueError(f"mean must be over axes (2, 3), not {given['dim']}")
-            else:
-                self.whole(node.args[1])
-            self.add(node, self.number("pool"), layers.AvgPool(None, None), source)
-            if key == "mean" and not given["keepdim"]:
-                self.add(node, self.number("flatten"), layers.Flatten(), self.names[node])
-        elif key == "interpolate":
-            (source,) = self.sources(node, 1)
-            given = _arguments(node, size=None, scale_factor=None, mode="nearest")
-            layer = _upsample(given["mode"], given["scale_factor"])
-            self.add(node, self.number("upsample"), layer, source)
-        elif key == "dropout":
-            (source,) = self.sources(node, 1)
-            given = _arguments(node, p=0.5)
-            self.add(node, self.number("dropout"), layers.Noise(nn.Dropout(given["p"])), source)
         elif key == "contiguous":
             (self.names[node],) = self.sources(node, 1)
+        elif (found := as_module(key, node)) is not None:
+            kind, module = found
+            parts = list(module) if isinstance(module, nn.Sequential) else [module]
+            self.module(node, self.number(kind), parts[0])
+            if len(parts) > 1:  # a mean that drops the axes it is over
+                self.add(node, self.number("flatten"), layers.Flatten(), self.names[node])
         else:
             raise ValueError(f"{key} has no circuit; there are {KNOWN}")
 
@@ -272,7 +237,7 @@ class _Walk:
         self.add(node, self.number("scale"), Pointwise(Scalar(gain, bias)), self.names[tensor])
 
     def concat(self, node: fx.Node) -> None:
-        given = _arguments(node, dim=0, axis=None)
+        given = arguments(node, dim=0, axis=None)
         parts: Any = node.args[0]
         axis = given["dim"] if given["axis"] is None else given["axis"]
         if axis not in (1, -3):
@@ -281,45 +246,9 @@ class _Walk:
             raise ValueError("cat must be of tensors of the network")
         self.add(node, self.number("concat"), layers.Concat(), *(self.names[p] for p in parts))
 
-    def flatten(self, node: fx.Node, key: str) -> None:
-        (source,) = self.sources(node, 1)
-        rest = node.args[1:]
-        if key != "flatten" and len(rest) == 1 and isinstance(rest[0], tuple | list):
-            rest = tuple(rest[0])
-        good = rest in ((1,), (1, -1)) if key == "flatten" else len(rest) == 2 and rest[1] == -1
-        if key == "flatten" and not rest:
-            good = node.kwargs.get("start_dim") == 1
-        if not good:
-            raise ValueError(f"{key} must flatten all axes but the first, as flatten(x, 1) does")
-        self.add(node, self.number("flatten"), layers.Flatten(), source)
-
 
 _ADD = {"add", "iadd", "add_"}
 _SCALE = {"mul", "imul", "mul_", "truediv", "div", "sub", "isub"}
-_POINTWISE: dict[str, Callable[[fx.Node], nn.Module]] = {
-    "relu": lambda node: nn.ReLU(),
-    "relu_": lambda node: nn.ReLU(),
-    "relu6": lambda node: nn.ReLU6(),
-    "hardtanh": lambda node: nn.Hardtanh(*_arguments(node, min_val=-1.0, max_val=1.0).values()),
-    "clamp": lambda node: nn.Hardtanh(*_arguments(node, min=None, max=None).values()),
-    "leaky_relu": lambda node: nn.LeakyReLU(
-        _arguments(node, negative_slope=0.01)["negative_slope"]
-    ),
-    "hardswish": lambda node: nn.Hardswish(),
-    "silu": lambda node: nn.SiLU(),
-    "sigmoid": lambda node: nn.Sigmoid(),
-}
-
-
-def _arguments(node: fx.Node, **defaults: Any) -> dict[str, Any]:
-    """Arguments behind the first, by position or by name."""
-    values = dict(defaults)
-    for name, value in zip(defaults, node.args[1:], strict=False):
-        values[name] = value
-    for name, value in node.kwargs.items():
-        if name in values:
-            values[name] = value
-    return values
 
 
 def _pair(value: Any, axes: int) -> tuple[int, ...]:
