@@ -48,6 +48,8 @@ class Config:
     method: Any = None
     from_float: bool = True
     own: dict[str, Any] = field(default_factory=dict)
+    permuted: str = ""
+    """The line whose widths this one has, given to other layers by lot: a control."""
 
 
 def configs(epochs: float, bits: int = 4) -> list[Config]:
@@ -62,12 +64,14 @@ def configs(epochs: float, bits: int = 4) -> list[Config]:
     for kind in (train.Taylor, train.Magnitude, train.Random):
         for zeros in (0.9, 0.95, 0.98):
             made.append(Config(f"{kind.__name__} {zeros:.0%}", kind(zeros=zeros, **prune)))
-    for alpha in (1e-3, 3e-3, 1e-2):
+    for alpha in (3e-3, 3e-2, 1e-1):
         method = train.BSQ(alpha=alpha, interval=epochs / 15, **search)
         made.append(Config(f"BSQ alpha {alpha:g}", method))
     for budget in (3, 4):
         made.append(Config(f"DFQ budget {budget}", train.DFQ(budget=budget, **search)))
         made.append(Config(f"Uniform W{budget}", train.Uniform(weight_bits=budget)))
+        name = f"DFQ budget {budget}"
+        made.append(Config(f"{name}, widths by lot", train.Uniform(), permuted=name))
     return made
 
 
@@ -137,6 +141,8 @@ class Bench:
             torch.manual_seed(seed)
             network = self.create()
         start = time.process_time()
+        if config.permuted:
+            config = replace(config, own=self.by_lot(config.permuted, seed))
         qat = self.prepared(network, config, data)
         stage = f"{self.data.name}-{config.name}-{seed}".replace(" ", "_").replace("%", "")
         fit(
@@ -163,6 +169,16 @@ class Bench:
             "schedule": asdict(self.schedule),
             "from_float": config.from_float,
             "cpu_seconds": round(seconds, 1),
+        }
+
+    def by_lot(self, name: str, seed: int) -> dict[str, Any]:
+        """The widths that another line found with this seed and schedule, on other layers."""
+        wanted = (self.data.name, name, seed, json.dumps(asdict(self.schedule), sort_keys=True))
+        (found,) = (run for run in load()["runs"] if key(run) == wanted)
+        widths = np.random.default_rng(seed).permutation(list(found["bits"].values())).tolist()
+        return {
+            layer: {"weight_bits": width}
+            for layer, width in zip(found["bits"], widths, strict=True)
         }
 
     def prepared(self, network, config: Config, data: train.Data):

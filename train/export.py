@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from . import functions, ops
 from .frozen import Frozen
+from .qat import QAT
 
 __all__ = ["check", "export", "to_qonnx"]
 
@@ -69,8 +70,10 @@ def check(network: Frozen) -> int:
     return compared
 
 
-def to_qonnx(network: Frozen) -> onnx.ModelProto:
-    """The network as a QONNX model; see :func:`export`."""
+def to_qonnx(network: Frozen | QAT) -> onnx.ModelProto:
+    """The network as a QONNX model; see :func:`export`. One in training is frozen first."""
+    if isinstance(network, QAT):
+        network = network.freeze()
     check(network)
     writer = _Writer(network)
     for name, node in network.nodes.items():
