@@ -81,7 +81,8 @@ def _view(node: fx.Node) -> tuple[str, nn.Module]:
     sizes = node.args[1:]
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
         sizes = tuple(sizes[0])
-    if len(sizes) != 2 or sizes[1] != -1:
+    # view(-1, 400) says how many features there are; another number fails at the next layer.
+    if len(sizes) != 2 or -1 not in sizes:
         raise ValueError("it must flatten all axes but the first, as flatten(x, 1) does")
     return "flatten", nn.Flatten()
 

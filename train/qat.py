@@ -66,9 +66,11 @@ class QAT(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         values: dict[str, Any] = {}
-        for name, inputs in self.sites.items():
-            layer = self.layers[_key(name)]
-            values[name] = layer(*(values[i] for i in inputs)) if inputs else layer(x)
+        # Codes are exact in float32 only, so mixed precision is switched off for them.
+        with torch.autocast(x.device.type, enabled=False):
+            for name, inputs in self.sites.items():
+                layer = self.layers[_key(name)]
+                values[name] = layer(*(values[i] for i in inputs)) if inputs else layer(x.float())
         found = tuple(real(values[name]) for name in self.outputs)
         return found[0] if len(found) == 1 else found
 

@@ -121,12 +121,14 @@ class _Walk:
                 f"of {KNOWN}"
             )
 
-    def sources(self, node: fx.Node, count: int | None = None) -> tuple[str, ...]:
-        parts = [a for a in node.args if isinstance(a, fx.Node)] if count is None else node.args
-        chosen = parts[: count or len(parts)]
+    def sources(self, node: fx.Node, count: int) -> tuple[str, ...]:
+        """The layers of the first arguments, which must be tensors."""
+        chosen = node.args[:count]
         for part in chosen:
             if not isinstance(part, fx.Node) or part not in self.names:
                 raise ValueError(f"its inputs must be tensors of the network, not {part}")
+        if len(chosen) < count:
+            raise ValueError("its inputs must be given by position, not by name")
         return tuple(self.names[part] for part in chosen if isinstance(part, fx.Node))
 
     def add(self, node: fx.Node, name: str, layer: nn.Module, *sources: str) -> None:
@@ -201,8 +203,8 @@ class _Walk:
             # What is computed from shapes is used only to flatten.
             self.shapes.add(node)
             return
-        if key in _ADD or key in _SCALE:
-            self.arithmetic(node, key)
+        if key in _ARITHMETIC:
+            self.arithmetic(node, _ARITHMETIC[key])
         elif key in ("cat", "concat"):
             self.concat(node)
         elif key == "contiguous":
@@ -216,29 +218,36 @@ class _Walk:
         else:
             raise ValueError(f"{key} has no circuit; there are {KNOWN}")
 
-    def arithmetic(self, node: fx.Node, key: str) -> None:
-        left, right = node.args[:2]
+    def arithmetic(self, node: fx.Node, kind: str) -> None:
+        """Of two tensors only a sum; of a tensor and a number a function of one number."""
+        if len(node.args) != 2 or node.kwargs:
+            raise ValueError(f"{kind} must be of two things, without further settings")
+        left, right = node.args
         tensors = [a for a in (left, right) if isinstance(a, fx.Node)]
         if len(tensors) == 2:
-            if key not in _ADD:
+            if kind != "add":
                 raise ValueError(
-                    f"{key} of two tensors has no circuit; for x * sigmoid(x) use SiLU"
+                    f"{kind} of two tensors has no circuit; for x * sigmoid(x) use SiLU"
                 )
             self.add(node, self.number("add"), layers.Add(), *self.sources(node, 2))
             return
         (tensor,) = tensors
+        if tensor not in self.names:
+            raise ValueError(f"{kind} must be of a tensor of the network, not {tensor}")
         number = float(right if tensor is left else left)  # type: ignore[arg-type]
-        gains = {"mul": (number, 0.0), "truediv": (1 / number if number else 0.0, 0.0)}
-        gains["sub"] = (1.0, -number) if tensor is left else (-1.0, number)
-        kind = key.strip("_").removeprefix("i") if key not in ("add", "iadd") else "add"
-        gain, bias = gains.get(kind, (1.0, number))
-        if kind == "truediv" and (tensor is not left or not number):
+        if kind == "div" and (tensor is not left or not number):
             raise ValueError("division must be by a number that is not 0")
+        gain, bias = {
+            "add": lambda: (1.0, number),
+            "sub": lambda: (1.0, -number) if tensor is left else (-1.0, number),
+            "mul": lambda: (number, 0.0),
+            "div": lambda: (1 / number, 0.0),
+        }[kind]()
         self.add(node, self.number("scale"), Pointwise(Scalar(gain, bias)), self.names[tensor])
 
     def concat(self, node: fx.Node) -> None:
         given = arguments(node, dim=0, axis=None)
-        parts: Any = node.args[0]
+        parts: Any = node.args[0] if node.args else node.kwargs["tensors"]
         axis = given["dim"] if given["axis"] is None else given["axis"]
         if axis not in (1, -3):
             raise ValueError(f"cat must be along channels (axis 1), not {axis}")
@@ -247,8 +256,11 @@ class _Walk:
         self.add(node, self.number("concat"), layers.Concat(), *(self.names[p] for p in parts))
 
 
-_ADD = {"add", "iadd", "add_"}
-_SCALE = {"mul", "imul", "mul_", "truediv", "div", "sub", "isub"}
+_ARITHMETIC = {
+    "add": "add", "iadd": "add", "add_": "add", "sub": "sub", "isub": "sub", "sub_": "sub",
+    "mul": "mul", "imul": "mul", "mul_": "mul",
+    "truediv": "div", "itruediv": "div", "div": "div", "div_": "div",
+}  # fmt: skip
 
 
 def _pair(value: Any, axes: int) -> tuple[int, ...]:

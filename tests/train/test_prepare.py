@@ -104,6 +104,35 @@ def test_networks_of_ours_freeze_to_what_the_compiler_reads(name, agree, stir):
     assert agree(frozen, x) >= 4
 
 
+class Arithmetic(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 2, 3, padding=1), nn.Linear(8, 3)
+
+    def forward(self, x):
+        y = (1.0 - self.conv(x / 2) * 0.5).relu()
+        y = torch.div(y, 4) + 0.25 - 0.125
+        y = functional.avg_pool2d(functional.max_pool2d(functional.relu6(y), 2), 2)
+        return self.fc(y.view(-1, 8)) - 1
+
+
+def test_arithmetic_with_numbers_and_calls_of_functions_are_what_they_say(agree):
+    model, x = Arithmetic(), torch.randn(5, 1, 8, 8)
+    plain = train.prepare(model, train.SQuantizer(delay=1), x).eval()
+    assert torch.allclose(plain(x), model(x), atol=0.1)
+    qat = train.prepare(model, train.Uniform(weight_bits=8, act_bits=8), x).eval()
+    assert torch.allclose(qat(x), model(x), atol=0.1)
+    assert agree(qat.freeze(), x) >= 4
+
+
+def test_mixed_precision_is_off_inside(tiny, images):
+    qat = train.prepare(tiny, train.SQuantizer(), images).eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = qat(images)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, qat(images))
+
+
 def test_model_itself_is_left_alone(tiny, images):
     before = {k: v.clone() for k, v in tiny.state_dict().items()}
     qat = train.prepare(tiny, train.SQuantizer(), images)
@@ -221,12 +250,30 @@ class Product(nn.Module):
         return self.conv(x) * x
 
 
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.conv, self.call = nn.Conv2d(1, 1, 1), function
+
+    def forward(self, x):
+        return self.call(self.conv(x))
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
         (Branching(), {}, "Branching: torch.fx must be able to trace it"),
         (Bare(), {}, 'Layer "w": a bare parameter'),
         (Product(), {}, "of two tensors has no circuit; .* use SiLU"),
+        (Calls(lambda x: 1 / x), {}, "division must be by a number"),
+        (Calls(lambda x: torch.add(x, x, alpha=2)), {}, "without further settings"),
+        (Calls(lambda x: torch.cat([x, x], 2)), {}, r"along channels \(axis 1\), not 2"),
+        (Calls(lambda x: x.mean(1)), {}, r"mean must be over axes \(2, 3\)"),
+        (Calls(lambda x: x.view(2, 2, -1)), {}, "must flatten all axes but the first"),
+        (Calls(lambda x: torch.flatten(x)), {}, "flatten must take all axes from 1 on"),
+        (Calls(torch.tanh), {}, 'Layer "tanh": tanh has no circuit'),
+        (nn.Sequential(nn.Conv2d(1, 1, 1), nn.LeakyReLU(-1.0)), {}, "a slope must be 0 to 1"),
+        (nn.Sequential(nn.Conv2d(1, 1, 1), nn.AdaptiveAvgPool2d(2)), {}, "one position, not 2"),
         (nn.Sequential(nn.Conv2d(1, 1, 1), nn.GELU()), {}, 'Layer "1": GELU has no circuit'),
         (nn.Sequential(nn.Conv2d(1, 1, 3, padding_mode="reflect", padding=1)), {},
          'Layer "0": padding_mode must be "zeros"'),
