@@ -11,7 +11,6 @@ import json
 import platform
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sqwire import __version__
-from sqwire.train import Recipe, bar, run
+from sqwire.train import bar, demo_recipe, run
 
 HERE = Path(__file__).parent
 
@@ -104,7 +103,7 @@ def main():
     console, rows = Console(), []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(given.seeds):
-            recipe = replace(Recipe(), seed=seed)
+            recipe = demo_recipe(seed)
             rows.append(measure(recipe, Path(folder) / str(seed), console))
     means = mean(rows)
     console.print(table(rows, means))

@@ -21,7 +21,7 @@ def bar(console: Console | None = None) -> Iterator[Progress]:
         TextColumn("train {task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("epochs, loss {task.fields[loss]:.3f}"),
+        TextColumn("epochs, loss {task.fields[loss]:.3f}{task.fields[score]}"),
         TimeRemainingColumn(),
     )
     tasks: dict[str, TaskID] = {}
@@ -29,7 +29,9 @@ def bar(console: Console | None = None) -> Iterator[Progress]:
 
         def report(event: Event) -> None:
             if event.stage not in tasks:
-                tasks[event.stage] = live.add_task(event.stage, total=event.total, loss=0.0)
-            live.update(tasks[event.stage], completed=event.done, loss=event.loss)
+                task = live.add_task(event.stage, total=event.total, loss=0.0, score="")
+                tasks[event.stage] = task
+            score = "" if event.accuracy is None else f", validation {event.accuracy * 100:.1f} %"
+            live.update(tasks[event.stage], completed=event.done, loss=event.loss, score=score)
 
         yield report

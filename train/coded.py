@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,13 +10,13 @@ from torch import Tensor
 __all__ = ["Coded"]
 
 
-@dataclass(frozen=True)
-class Coded:
+class Coded(NamedTuple):
     """A tensor ``value = scale * codes``.
 
     ``codes`` are floats that hold integers, so that ordinary convolutions compute exact
-    accumulators while those stay below 2^24; ``scale`` is a positive scalar. While a network
-    trains in plain float, the codes are the real values and the scale is 1.
+    accumulators while those stay below 2^24; ``scale`` is positive, a scalar or, for weights, one
+    an output channel. While a network trains in plain float, the codes are the real values and
+    the scale is 1.
     """
 
     codes: Tensor

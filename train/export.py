@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from . import frozen
-from .frozen import Frozen, Staircase
+from . import functions, ops
+from .frozen import Frozen
+from .qat import QAT
 
 __all__ = ["check", "export", "to_qonnx"]
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
-OPSET = 13
-IR_VERSION = 8  # the one of opset 13; readers of QONNX refuse the newest ones
+OPSET = 14  # the first with HardSwish
+IR_VERSION = 8  # readers of QONNX refuse the newest ones
 _CHUNK = 1 << 20
 
 
@@ -29,8 +28,8 @@ def export(network: Frozen, path: Path | str) -> None:
     Raises
     ------
     ValueError
-        If torch computes another code than exact arithmetic for any accumulator that the network
-        can reach; names the layer, the channel and the accumulator.
+        If float64 computes another code than exact arithmetic for any accumulator that the
+        network can reach; names the layer, the channel and the accumulator.
     """
     Path(path).write_bytes(to_qonnx(network).SerializeToString(deterministic=True))
 
@@ -47,85 +46,173 @@ def check(network: Frozen) -> int:
     """
     compared = 0
     for name, node in network.nodes.items():
-        if not isinstance(node.op, Staircase):
+        if not isinstance(node.op, ops.Staircase):
             continue
         before = network.nodes[node.inputs[0]].bounds
-        for channel, step in enumerate(node.op.steps):
-            low, high = int(before.low[channel]), int(before.high[channel])
-            alone = replace(node.op, steps=(step,))
+        chain = node.op.chain
+        for channel, (low, high) in enumerate(
+            zip(before.low.tolist(), before.high.tolist(), strict=True)
+        ):
+            alone = chain.channel(channel)
             for start in range(low, high + 1, _CHUNK):
-                acc = np.arange(start, min(start + _CHUNK, high + 1))
-                frame = torch.tensor(acc, dtype=torch.float32)[None, None, None]
-                codes = alone(frame).numpy().reshape(-1).astype(np.int64)
-                exact = step(acc)
-                for k in np.flatnonzero(codes != exact)[:1]:
+                acc = np.arange(start, min(start + _CHUNK, high + 1))[None]
+                quick = np.clip(
+                    np.rint(alone.double(acc.astype(np.float64))), chain.low, chain.high
+                )
+                exact = alone(acc)
+                for _, k in np.argwhere(quick != exact)[:1]:
                     raise ValueError(
-                        f'Layer "{name}", channel {channel}: torch must give the exact code '
-                        f"{exact[k]} for accumulator {acc[k]}, not {codes[k]}; "
+                        f'Layer "{name}", channel {channel}: float64 must give the exact code '
+                        f"{exact[0, k]} for accumulator {acc[0, k]}, not {quick[0, k]:g}; "
                         "freeze the network again"
                     )
-                compared += len(acc)
+                compared += acc.size
     return compared
 
 
-def to_qonnx(network: Frozen) -> onnx.ModelProto:
-    """The network as a QONNX model; see :func:`export`."""
+def to_qonnx(network: Frozen | QAT) -> onnx.ModelProto:
+    """The network as a QONNX model; see :func:`export`. One in training is frozen first."""
+    if isinstance(network, QAT):
+        network = network.freeze()
     check(network)
-    writer = _Writer()
+    writer = _Writer(network)
     for name, node in network.nodes.items():
         writer.write(name, node.op, node.inputs)
-    return writer.model(network)
+    return writer.model()
 
 
 class _Writer:
     """ONNX nodes and constants so far, and the tensor in which each of our nodes ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Frozen) -> None:
+        self.network = network
+        self.shapes = network.shapes()
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.outputs: dict[str, str] = {}
+        self.results: list[str] = []
 
-    def write(self, name: str, op: frozen.Op, inputs: tuple[str, ...]) -> None:
+    def write(self, name: str, op: ops.Op, inputs: tuple[str, ...]) -> None:
         sources = [self.outputs[i] for i in inputs]
         match op:
-            case frozen.Quantize():
-                out = self.quant(name, "x", op.bits, signed=False)
-            case frozen.Conv():
-                weight = self.weight(name, op.weight, op.bits)
-                kernel = list(op.weight.shape[2:])
-                out = self.node(
-                    "Conv",
-                    name,
-                    [*sources, weight],
-                    kernel_shape=kernel,
-                    strides=[op.stride] * 2,
-                    pads=[op.padding] * 4,
-                )
-            case frozen.FullyConnected():
+            case ops.Quantize():
+                source = "x"
+                if op.scale != 1:
+                    step = self.constant(f"{name}_step", op.scale)
+                    source = self.node("Div", f"{name}.div", ["x", step])
+                out = self.quant(name, source, op.bits, signed=op.signed)
+            case ops.Conv():
+                out = self.conv(name, op, sources[0])
+            case ops.FullyConnected():
                 flat = self.node("Flatten", f"{name}.flatten", sources, axis=1)
                 out = self.node("MatMul", name, [flat, self.weight(name, op.weight.T, op.bits)])
-            case frozen.Staircase():
-                layer = name.removesuffix(".act")
-                (out,) = sources
-                if not op.plain:
-                    gain, bias = (v.reshape(1, -1, 1, 1) for v in (op.gain, op.bias))
-                    out = self.affine(layer, out, gain, bias)
-                if op.relu:
-                    out = self.node("Relu", f"{layer}.relu", [out])
-                out = self.quant(name, out, op.bits, signed=not op.relu)
-            case frozen.AddCodes():
+            case ops.Staircase():
+                out = self.staircase(name, op, inputs[0], sources[0])
+            case ops.AddCodes():
                 out = self.node("Add", name, sources)
-            case frozen.MaxPool():
-                size = [op.kernel] * 2
+            case ops.Concat():
+                out = self.node("Concat", name, sources, axis=1)
+            case ops.MaxPool():
                 out = self.node(
-                    "MaxPool", name, sources, kernel_shape=size, strides=size, pads=[0] * 4
-                )
-            case frozen.Logits():
-                layer = name.removesuffix(".y")
-                out = self.affine(layer, sources[0], op.gain, op.bias)
+                    "MaxPool", name, sources, kernel_shape=list(op.kernel),
+                    strides=list(op.stride), pads=list(op.padding) * 2,
+                )  # fmt: skip
+            case ops.SumPool(whole=True):
+                out = self.node("GlobalAveragePool", name, sources)
+            case ops.SumPool():
+                out = self.node(
+                    "AveragePool", name, sources, kernel_shape=list(op.kernel),
+                    strides=list(op.stride), pads=[0] * 2 * len(op.kernel),
+                )  # fmt: skip
+            case ops.Upsample():
+                out = self.upsample(name, op, sources[0])
+            case ops.Logits():
+                # The mean of a pool, not its sum, is what the tensor holds.
+                gain = op.gain * self.taps(inputs[0])
+                layer = self.title(inputs[0], name)
+                out = self.affine(layer, sources[0], gain, op.bias, self.rank(inputs[0]))
+                self.results.append(name)
             case _:
                 raise TypeError(f"{type(op).__name__} has no QONNX form")
         self.outputs[name] = out
+
+    def title(self, node: str, output: str) -> str:
+        """A name for an output's nodes: that of its layer, unless others use it already."""
+        taken = {n.name for n in self.nodes}
+        return node if f"{node}.mul" not in taken and f"{node}.add" not in taken else output
+
+    def rank(self, node: str) -> int:
+        """Axes behind the channels in the file, where what is flat has none."""
+        op = self.network.nodes[node].op
+        return 0 if isinstance(op, ops.FullyConnected) else len(self.shapes[node]) - 1
+
+    def flat(self, node: str) -> bool:
+        """Whether a tensor has lost its positions in the file."""
+        op, inputs = self.network.nodes[node].op, self.network.nodes[node].inputs
+        if isinstance(op, ops.FullyConnected):
+            return True
+        return isinstance(op, ops.Staircase | ops.AddCodes) and self.flat(inputs[0])
+
+    def taps(self, node: str) -> int:
+        op = self.network.nodes[node].op
+        return op.taps if isinstance(op, ops.SumPool) else 1
+
+    def conv(self, name: str, op: ops.Conv, source: str) -> str:
+        weight = self.weight(name, op.weight, op.bits)
+        settings: dict[str, Any] = {
+            "kernel_shape": list(op.weight.shape[2:]),
+            "strides": list(op.stride),
+            "pads": list(op.padding) * 2,
+        }
+        if any(d != 1 for d in op.dilation):
+            settings["dilations"] = list(op.dilation)
+        if op.groups != 1:
+            settings["group"] = op.groups
+        if op.transposed and any(op.output_padding):
+            settings["output_padding"] = list(op.output_padding)
+        kind = "ConvTranspose" if op.transposed else "Conv"
+        return self.node(kind, name, [source, weight], **settings)
+
+    def upsample(self, name: str, op: ops.Upsample, source: str) -> str:
+        scales = self.constant(f"{name}_scales", [1.0, 1.0, *(float(f) for f in op.factor)])
+        return self.node(
+            "Resize", name, [source, "", scales], mode="nearest",
+            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        )  # fmt: skip
+
+    def staircase(self, name: str, op: ops.Staircase, before: str, source: str) -> str:
+        layer, out, affines = name.removesuffix(".act"), source, 0
+        rank = 0 if self.flat(before) else len(self.shapes[before]) - 1
+        taps = self.taps(before)
+        if taps != 1 and not isinstance(op.chain.functions[0], functions.Affine):
+            raise ValueError(f'Layer "{name}": a mean must have an affine function behind it')
+        for function in op.chain.functions:
+            match function:
+                case functions.Affine():
+                    affines += 1
+                    title = layer if affines == 1 else f"{layer}.post"
+                    gain = function.gain * np.float32(taps if affines == 1 else 1)
+                    out = self.affine(title, out, gain, function.bias, rank)
+                case functions.Relu():
+                    out = self.node("Relu", f"{layer}.relu", [out])
+                case functions.LeakyRelu():
+                    out = self.node("LeakyRelu", f"{layer}.leaky", [out], alpha=function.slope)
+                case functions.Clip():
+                    ends = [
+                        self.constant(f"{layer}_low", function.low),
+                        self.constant(f"{layer}_high", function.high),
+                    ]
+                    out = self.node("Clip", f"{layer}.clip", [out, *ends])
+                case functions.HardSwish():
+                    out = self.node("HardSwish", f"{layer}.hardswish", [out])
+                case functions.Sigmoid():
+                    out = self.node("Sigmoid", f"{layer}.sigmoid", [out])
+                case functions.Silu():
+                    gate = self.node("Sigmoid", f"{layer}.sigmoid", [out])
+                    out = self.node("Mul", f"{layer}.silu", [out, gate])
+                case _:
+                    raise TypeError(f"{type(function).__name__} has no QONNX form")
+        return self.quant(name, out, op.bits, signed=op.signed)
 
     def constant(self, name: str, value: ArrayLike) -> str:
         array = np.ascontiguousarray(value, dtype=np.float32)
@@ -147,31 +234,37 @@ class _Writer:
             self.constant(f"{name}_bits", float(bits)),
         ]
         return self.node(
-            "Quant",
-            name,
-            inputs,
-            domain=QUANT_DOMAIN,
-            signed=int(signed),
-            narrow=int(narrow),
-            rounding_mode="ROUND",
-        )
+            "Quant", name, inputs, domain=QUANT_DOMAIN,
+            signed=int(signed), narrow=int(narrow), rounding_mode="ROUND",
+        )  # fmt: skip
 
     def weight(self, layer: str, codes: ArrayLike, bits: int) -> str:
         name = f"{layer}.weight"
         source = self.constant(f"{name}_codes", codes)
         return self.quant(name, source, bits, signed=True, narrow=True)
 
-    def affine(self, layer: str, source: str, gain: ArrayLike, bias: ArrayLike) -> str:
-        scaled = self.node("Mul", f"{layer}.mul", [source, self.constant(f"{layer}_gain", gain)])
-        return self.node("Add", f"{layer}.add", [scaled, self.constant(f"{layer}_bias", bias)])
+    def affine(self, layer: str, source: str, gain: Any, bias: Any, rank: int) -> str:
+        shape = (1, -1) + (1,) * rank
+        factor = self.constant(f"{layer}_gain", gain.reshape(shape))
+        term = self.constant(f"{layer}_bias", bias.reshape(shape))
+        scaled = self.node("Mul", f"{layer}.mul", [source, factor])
+        return self.node("Add", f"{layer}.add", [scaled, term])
 
-    def model(self, network: Frozen) -> onnx.ModelProto:
-        *_, last = network.nodes.values()
+    def model(self) -> onnx.ModelProto:
+        network = self.network
         shape = [1, *network.input.shape]
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, len(last.bounds.low)])
-        self.nodes[-1].output[0] = "y"
-        graph = helper.make_graph(self.nodes, "sqwire", [x], [y], self.constants)
+        results = []
+        for name in self.results:
+            end = self.outputs[name]
+            for node in self.nodes:
+                for k, output in enumerate(node.output):
+                    if output == end:
+                        node.output[k] = name
+            before = network.nodes[name].inputs[0]
+            size = self.shapes[before][:1] if self.flat(before) else self.shapes[before]
+            results.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *size]))
+        graph = helper.make_graph(self.nodes, "sqwire", [x], results, self.constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(QUANT_DOMAIN, 1)]
         model = helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sqwire"

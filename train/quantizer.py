@@ -1,75 +1,95 @@
-"""Rounding that lets gradients through, and the grids that weights and activations live on."""
+"""Activations on a grid whose clip level is learned."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from .coded import Coded
 
-__all__ = ["ActQuantizer", "Clip", "largest_code", "round_ste", "symmetric"]
+__all__ = ["ActQuantizer", "Step"]
 
 _SMALLEST_LEVEL = 1e-3
+_SPREAD = 2.5
+_SIGNED_SPREAD = 1.5
 
 
-def round_ste(x: Tensor) -> Tensor:
-    """Round half to even; the gradient passes as if nothing had been rounded (straight-through)."""
-    return x.round().detach() + (x - x.detach())
+class Step(nn.Module):
+    """The real value of one code: ``level / (2^bits - 1)``, with a learned clip level.
 
+    Tensors that meet in an addition or a concatenation must have one step, so their quantizers
+    share one ``Step``. ``fixed`` gives one that is not learned: the network's input.
 
-def largest_code(bits: int) -> int:
-    """``2^(bits-1) - 1``: the largest code of a symmetric signed grid; the smallest is minus it."""
-    return 2 ** (bits - 1) - 1
-
-
-def symmetric(weight: Tensor, scale: Tensor, bits: int) -> Tensor:
-    """Codes on the zero-anchored symmetric grid ``-(2^(bits-1)-1) .. 2^(bits-1)-1``.
-
-    ``code = sign(w) * clamp(round_half_even(|w| / scale), 1, 2^(bits-1)-1)``, and 0 for ``w = 0``:
-    a weight that is not zero never rounds to zero, so the mask alone decides what is zero.
-    """
-    magnitude = (weight.abs() / scale).round().clamp(1, largest_code(bits))
-    return weight.sign() * magnitude
-
-
-class Clip(nn.Module):
-    """A learned clip level, kept by all quantizers that share its scale.
-
-    Tensors that meet in an addition must have one scale, so their quantizers share one ``Clip``.
+    The level is set from the first tensors that are quantized, see :meth:`calibrate`.
     """
 
-    def __init__(self, initial: float = 3.0):
+    seen: Tensor
+
+    def __init__(self, bits: int, fixed: float | None = None):
         super().__init__()
-        self.level = nn.Parameter(torch.tensor(float(initial)))
+        self.bits = bits
+        level = 3.0 if fixed is None else fixed * (2**bits - 1)
+        self.level = nn.Parameter(torch.tensor(level), requires_grad=fixed is None)
+        self.fixed = fixed
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
-    def positive(self) -> Tensor:
-        """The level, kept above zero."""
-        return self.level.clamp(min=_SMALLEST_LEVEL)
+    def step(self) -> Tensor:
+        """The step, with gradient to the level."""
+        return self.level.clamp(min=_SMALLEST_LEVEL) / (2**self.bits - 1)
 
-    def scale(self, bits: int) -> Tensor:
-        """``level / (2^bits - 1)``, without gradient: the level is the largest unsigned code."""
-        return self.positive().detach() / (2**bits - 1)
+    @property
+    def value(self) -> Tensor:
+        """The step without gradient, a float32 scalar."""
+        if self.fixed is not None:
+            return torch.tensor(self.fixed, dtype=self.level.dtype, device=self.level.device)
+        return self.step().detach()
+
+    def calibrate(self, x: Tensor, signed: bool) -> None:
+        """Widen the level to 2.5 times the root mean square of the positive part of ``x``, where
+        ``signed`` (codes reach only half as far) to 3 times that of all of it. Of several tensors
+        the widest counts; the same over all processes of a distributed training. Ours.
+        """
+        if self.fixed is not None:
+            return
+        with torch.no_grad():
+            part = x if signed else x[x > 0]
+            square = torch.stack([(part * part).sum(), part.new_tensor(float(part.numel()))])
+            if torch.distributed.is_available() and torch.distributed.is_initialized():
+                torch.distributed.all_reduce(square)
+            rms = (square[0] / square[1].clamp(min=1)).sqrt()
+            wanted = rms * (2 * _SIGNED_SPREAD if signed else _SPREAD)
+            wanted = wanted.clamp(min=_SMALLEST_LEVEL)
+            first = self.seen == 0
+            # In place of data: a tensor of the same pass may need the level for its gradient.
+            self.level.data.copy_(torch.where(first, wanted, torch.maximum(self.level, wanted)))
+            self.seen += 1
 
 
 class ActQuantizer(nn.Module):
     """Quantizes activations on a grid whose clip level is learned (PACT, Choi et al. 2018).
 
-    ``code = round_half_even(clamp(x / scale, low, high))`` with ``scale = level / (2^bits - 1)``
-    and codes ``0 .. 2^bits - 1``, or ``-2^(bits-1) .. 2^(bits-1) - 1`` when ``signed``.
-    An unsigned quantizer is a ReLU too.
+    ``code = clamp(round_half_even(x / step), low, high)`` with codes ``0 .. 2^bits - 1``, or
+    ``-2^(bits-1) .. 2^(bits-1) - 1`` when ``signed``.
 
-    Gradient of ``scale * code``: to ``x`` 1 inside the clip range and 0 outside. To the level 0
-    inside and ``high / (2^bits - 1)`` above (1 if unsigned), ``low / (2^bits - 1)`` below.
+    Gradient of ``step * code``: to ``x`` 1 inside the clip range and 0 outside. To the step 0
+    inside, ``high`` above and ``low`` below.
 
-    While ``enabled`` is false it is just a ReLU, or nothing when ``signed``.
+    While ``enabled`` is false it does nothing. The first quantized pass calibrates the step.
     """
 
-    def __init__(self, bits: int, clip: Clip, *, signed: bool = False):
+    calibrated: Tensor
+
+    def __init__(self, bits: int, step: Step, *, signed: bool = False):
         super().__init__()
         self.bits = bits
-        self.clip = clip
+        self.step = step
         self.signed = signed
         self.enabled = True
+        self.pending = True
+        self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
 
     @property
     def low(self) -> int:
@@ -81,16 +101,36 @@ class ActQuantizer(nn.Module):
         """The largest code."""
         return self.low + 2**self.bits - 1
 
-    @property
-    def scale(self) -> Tensor:
-        """Real value of one code step, without gradient."""
-        return self.clip.scale(self.bits)
-
     def forward(self, x: Tensor) -> Coded:
         if not self.enabled:
-            return Coded.plain(x if self.signed else x.relu())
-        step = self.clip.positive() / (2**self.bits - 1)
-        # Not torch.clamp: the level gets its gradient from the elements it clips.
-        clipped = torch.where(x < step * self.high, x, step * self.high)
-        clipped = torch.where(clipped > step * self.low, clipped, step * self.low)
-        return Coded(round_ste(clipped / self.scale), self.scale)
+            return Coded.plain(x)
+        if self.pending:
+            self.step.calibrate(x, self.signed)
+            self.calibrated.fill_(True)
+            self.pending = False
+        step = self.step.step()
+        return Coded(_Clamp.apply(x, step, self.low, self.high), step.detach())  # type: ignore[no-untyped-call]
+
+
+class _Clamp(torch.autograd.Function):
+    """Codes, with the gradients of :class:`ActQuantizer`; one function saves passes over ``x``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+        scaled = x * step.reciprocal()
+        ctx.save_for_backward(scaled, step)
+        ctx.ends = (low, high)
+        return scaled.round().clamp_(low, high)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        scaled, step = ctx.saved_tensors
+        low, high = ctx.ends
+        # One fused pass each, where masks would take three.
+        inside = torch.ops.aten.hardtanh_backward(g, scaled, low, high)
+        above = torch.ops.aten.threshold_backward(g, scaled, high).sum()
+        to_step = above * high
+        if low:
+            to_step = to_step + (g.sum() - above - inside.sum()) * low
+        return inside.div_(step), to_step / step, None, None

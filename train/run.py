@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import nn
 
+from . import networks
 from .card import Card, card
-from .demo_net import demo_net
-from .digits import Split, digits
-from .export import export
-from .freeze import freeze
+from .cifar10 import cifar10
+from .curves import curves
+from .data import Data, Split, carve
+from .digits import digits
+from .distributed import barrier, first, group
 from .frozen import Frozen
-from .loop import Event, Progress, fit, reproducible
-from .network import Network
-from .recipe import Recipe, load_recipe
+from .loop import Event, Progress, accuracy, fit
+from .prepare import prepare
+from .qat import QAT
+from .recipe import Recipe, demo_recipe, load_recipe
+from .schedule import Schedule, reproducible
 
-__all__ = ["Run", "demo", "run"]
+__all__ = ["Run", "create", "demo", "load_data", "run"]
 
-Logits = NDArray[np.float32]
-
-FILES = ("model.onnx", "card.json", "vectors.npz", "train.log")
+FILES = ("model.onnx", "card.json", "vectors.npz", "train.log", "tensorboard")
+_EXAMPLES = 256
+_VECTORS = 1000
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,9 @@ class Run:
     """What a training left behind, and where.
 
     ``path`` holds ``model.onnx`` (QONNX), ``card.json``, ``vectors.npz`` (``x``, ``y`` and
-    ``label`` of all test images) and ``train.log`` (a line of JSON an epoch). Accuracies are
-    shares of the test images; ``float_accuracy`` is None where no float network was trained.
+    ``label`` of the first 1000 test images) and ``train.log`` (a line of JSON an epoch).
+    Accuracies are shares of all test images; ``float_accuracy`` is None where no float network
+    was trained.
     """
 
     path: Path
@@ -60,14 +65,15 @@ def run(recipe: Recipe | Path | str, out: Path | str, *, progress: Progress | No
     """Train what ``recipe`` (or the TOML file of one) says, and write the folder ``out``.
 
     The folder appears when all is done; an older run in its place is replaced. Until then the
-    work is in ``OUT.partial``, from which the same recipe continues after an interruption, to
-    the same model, card and vectors, byte for byte.
+    work is in ``OUT.partial``, from which the same recipe continues after an interruption; on a
+    CPU to the same model, card and vectors, byte for byte. Under ``torchrun`` the processes share
+    each batch, and the first one writes.
 
     Raises
     ------
     ValueError
-        If the recipe is wrong, ``out`` holds something else than a run, or ``OUT.partial`` was
-        left by another recipe.
+        If the recipe or the data is wrong, ``out`` holds something else than a run,
+        ``OUT.partial`` was left by another recipe, or training diverges.
     OSError
         If a file cannot be written.
     """
@@ -75,89 +81,141 @@ def run(recipe: Recipe | Path | str, out: Path | str, *, progress: Progress | No
         recipe = load_recipe(recipe)
     out = Path(out)
     _refuse_foreign(out)
-    work = _work_folder(out, recipe)
-    train, test = digits()
-
-    float_accuracy = None
-    if recipe.compare_float:
-        plain = _train(recipe, train, work, "float", progress)
-        float_accuracy = _accuracy(_logits(plain, test), test)
-    network = _train(recipe, train, work, "quantized", progress)
-    frozen = freeze(network)
-    y = frozen(test.x)
-    accuracy = _accuracy(y, test)
-
-    facts = _facts(recipe, accuracy, float_accuracy, len(train.label), len(test.label))
-    result = Run(out, frozen, card(frozen, facts), accuracy, float_accuracy)
-    export(frozen, work / "model.onnx")
-    result.card.save(work / "card.json")
-    np.savez(work / "vectors.npz", x=test.x, y=y, label=test.label)
-    for leftover in [f for f in work.iterdir() if f.name not in FILES]:
-        leftover.unlink()
-    _replace(out, work)
+    data = load_data(recipe)
+    with group(recipe.device), reproducible(recipe.threads), torch.random.fork_rng():
+        work = out.with_name(f"{out.name}.partial")
+        if first():
+            _open_work(work, recipe)
+        barrier()
+        with curves(work / "tensorboard" if recipe.tensorboard and first() else None) as draw:
+            result = _stages(recipe, data, work, out, _reporter(work, draw, progress))
+        if first():
+            _write(result, data.test, data, work, out)
+        barrier()
     return result
 
 
 def demo(out: Path | str, *, seed: int = 0, progress: Progress | None = None) -> Run:
-    """Train the demo, :class:`Recipe` as it is, and write it to the folder ``out``."""
-    return run(Recipe(seed=seed), out, progress=progress)
+    """Train the demo and write it to the folder ``out``."""
+    return run(demo_recipe(seed), out, progress=progress)
 
 
-def _train(
-    recipe: Recipe, data: Split, work: Path, stage: str, progress: Progress | None
-) -> Network:
-    """A network trained in plain float (stage "float") or with the recipe's method."""
+def load_data(recipe: Recipe) -> Data:
+    """The data set of a recipe."""
+    if recipe.data.name == "cifar10":
+        return cifar10(recipe.data.folder)
+    return digits()
 
-    def report(event: Event) -> None:
-        with (work / "train.log").open("a") as log:
-            log.write(json.dumps(asdict(event)) + "\n")
-        if progress:
-            progress(event)
 
-    with reproducible(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        narrow, wide = recipe.network.channels
-        network = demo_net(recipe.method, (narrow, wide))
-        fit(
-            network,
-            data,
-            recipe.schedule,
-            recipe.method if stage == "quantized" else None,
-            seed=recipe.seed,
-            stage=stage,
-            progress=report,
-            checkpoint=work / f"{stage}.pt",
-        )
+def create(recipe: Recipe, data: Data) -> nn.Module:
+    """The recipe's network, new or from a file of weights."""
+    torch.manual_seed(recipe.seed)
+    choice, shape = recipe.network, data.train.x.shape[1:]
+    match choice.name:
+        case "demo":
+            network: nn.Module = networks.demo(choice.channels, data.classes)
+        case "vgg":
+            network = networks.vgg(choice.channels, data.classes, shape[0], shape[1])
+        case _:
+            network = getattr(networks, choice.name)(data.classes)
+    if choice.weights:
+        try:
+            network.load_state_dict(torch.load(choice.weights, weights_only=True))
+        except Exception as error:  # a damaged or foreign file raises one of many
+            line = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"Weights {choice.weights}: they must be a state_dict of {choice.name} ({line})"
+            ) from error
     return network
 
 
-def _logits(network: Network, data: Split) -> Logits:
-    with torch.no_grad():
-        y: Logits = network(torch.tensor(data.x)).numpy()
-    return y
+def _stages(recipe: Recipe, data: Data, work: Path, out: Path, report: Progress) -> Run:
+    """Float, where asked, then compressed, frozen and measured."""
+    images, validation = carve(data.train, recipe.data.validation, recipe.seed)
+    seen = replace(data, train=images)
+    network = create(recipe, data)
+    float_accuracy = None
 
+    def train(stage: str, what: nn.Module, schedule: Schedule) -> None:
+        fit(
+            what, seen, schedule, validation=validation if len(validation) else None,
+            seed=recipe.seed, stage=stage, progress=report, checkpoint=work / f"{stage}.pt",
+            device=recipe.device,
+        )  # fmt: skip
 
-def _accuracy(y: Logits, data: Split) -> float:
-    return float((y.argmax(axis=1) == data.label).mean())
-
-
-def _facts(
-    recipe: Recipe, accuracy: float, float_accuracy: float | None, train: int, test: int
-) -> dict[str, Any]:
-    return {
-        "accuracy": accuracy,
+    if recipe.compare_float:
+        train("float", network, recipe.float_schedule or recipe.schedule)
+        float_accuracy = accuracy(network, data, data.test, recipe.device)
+        if not recipe.from_float:
+            network = create(recipe, data)
+    qat = _prepared(recipe, network.to("cpu"), seen)
+    train("quantized", qat, recipe.schedule)
+    qat.to("cpu")
+    frozen = qat.freeze(data=data.name, seed=recipe.seed)
+    y = frozen(data.real(data.test.x).numpy())
+    right = float((y.argmax(axis=1) == data.test.label).mean())
+    facts = {
+        "accuracy": right,
         "float_accuracy": float_accuracy,
-        "train_images": train,
-        "test_images": test,
-        "recipe": _plain(recipe),
+        "train_images": len(images),
+        "validation_images": len(validation),
+        "test_images": len(data.test),
+        "schedule": asdict(recipe.schedule),
+        "recipe": plain(recipe),
         "torch": torch.__version__,
     }
+    return Run(out, frozen, card(frozen, facts), right, float_accuracy)
 
 
-def _plain(recipe: Recipe) -> Mapping[str, Any]:
+def _prepared(recipe: Recipe, network: nn.Module, data: Data) -> QAT:
+    grid: dict[str, Any] = {}
+    if data.offset:
+        grid = {"input_bits": 8, "input_scale": 1 / data.scale, "input_signed": True}
+    elif data.name == "digits":
+        grid = {"input_bits": 5, "input_scale": 1.0, "input_signed": False}
+    example = data.real(data.train.x[:_EXAMPLES])
+    steps = len(data.train) // recipe.schedule.batch
+    own: Mapping[Any, Mapping[str, Any]] = recipe.own
+    return prepare(
+        network, recipe.method, example, own=own, exclude=recipe.exclude,
+        steps_per_epoch=max(1, steps), **grid,
+    )  # fmt: skip
+
+
+def _reporter(work: Path, draw: Callable[[Event], None], progress: Progress | None) -> Progress:
+    def report(event: Event) -> None:
+        # Times differ from run to run, so the log leaves them out.
+        line = {k: v for k, v in asdict(event).items() if k != "seconds"}
+        with (work / "train.log").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        draw(event)
+        if progress:
+            progress(event)
+
+    return report
+
+
+def _write(result: Run, test: Split, data: Data, work: Path, out: Path) -> None:
+    """All files into ``work``, and that to where ``out`` is."""
+    result.frozen.export(work / "model.onnx")
+    result.card.save(work / "card.json")
+    x = data.real(test.x[:_VECTORS]).numpy()
+    np.savez(work / "vectors.npz", x=x, y=result.frozen(x), label=test.label[:_VECTORS])
+    for leftover in [f for f in work.iterdir() if f.name not in FILES]:
+        leftover.unlink()
+    old = out.with_name(f"{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    work.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as JSON takes it."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
-    return plain
+    document: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    document["method"] = {"name": type(recipe.method).__name__, **document["method"]}
+    return document
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -170,20 +228,12 @@ def _refuse_foreign(out: Path) -> None:
         )
 
 
-def _replace(out: Path, work: Path) -> None:
-    """Put ``work`` where ``out`` is, so that at no time half a folder stands there."""
-    old = out.with_name(f"{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    work.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _work_folder(out: Path, recipe: Recipe) -> Path:
-    """``OUT.partial``, new or left by an interrupted run of the same recipe."""
-    work = out.with_name(f"{out.name}.partial")
-    note, text = work / "recipe.json", json.dumps(_plain(recipe), indent=2) + "\n"
+def _open_work(work: Path, recipe: Recipe) -> None:
+    """``OUT.partial``, new or left by an interrupted run of the same recipe; one that came to no
+    checkpoint is made new."""
+    note, text = work / "recipe.json", json.dumps(plain(recipe), indent=2) + "\n"
+    if note.is_file() and not any(work.glob("*.pt")):
+        shutil.rmtree(work)
     if note.is_file() and note.read_text() != text:
         raise ValueError(
             f"Output {work}: it must be left by the same recipe, and is of another; remove it"
@@ -193,4 +243,3 @@ def _work_folder(out: Path, recipe: Recipe) -> Path:
         new = note.with_suffix(".new")
         new.write_text(text)
         new.replace(note)
-    return work

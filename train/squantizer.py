@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .coded import Coded
-from .quantizer import largest_code, symmetric
+from .grid import keep_largest, masked_codes
+from .method import Training, Weights, check_bits
 
-__all__ = ["SQuantizer", "threshold"]
+__all__ = ["SQuantizer", "solve_sigma", "threshold"]
+
+_RANGE = (-3.0, 10.0)
 
 
 def threshold(weight: Tensor, sigma: float) -> Tensor:
     """``t = mean(|W|) + sigma * std(|W|)``, without gradient; weights below ``t`` become zero."""
     magnitude = weight.detach().abs()
     return magnitude.mean() + sigma * magnitude.std(correction=0)
+
+
+def solve_sigma(weight: Tensor, zeros: float) -> float:
+    """The ``sigma`` at which a share ``zeros`` of the weights lies below the threshold.
+
+    ``sigma = (t - mean(|W|)) / std(|W|)`` with ``t`` halfway between the two magnitudes that must
+    fall on either side.
+    """
+    magnitude = weight.detach().abs().flatten().sort().values.double()
+    drop = round(zeros * len(magnitude))
+    below = magnitude[drop - 1] if drop else -magnitude[0]
+    above = magnitude[drop] if drop < len(magnitude) else 2 * magnitude[-1]
+    spread = magnitude.std(correction=0).clamp(min=torch.finfo(torch.float64).tiny)
+    return float(((below + above) / 2 - magnitude.mean()) / spread)
 
 
 @dataclass(frozen=True)
@@ -27,61 +43,90 @@ class SQuantizer:
     Every forward pass, per layer and from its current float weights ``W``:
 
     1. Sparsify: ``t = mean(|W|) + sigma * std(|W|)``; what is below ``t`` in magnitude is zero.
+       With ``zeros`` instead of ``sigma`` the share of zeros is given and ``t`` follows: in each
+       layer, or with ``scope = "global"`` one ``t`` for all layers.
     2. Quantize the survivors on a symmetric grid of ``weight_bits`` bits:
-       ``scale = max|W| / (2^(weight_bits-1) - 1)``, with 2 bits the mean of the survivors.
+       ``scale = max|W| / (2^(weight_bits-1) - 1)``, with 2 bits the mean of the survivors; of the
+       layer, or of each output channel with ``per_channel``.
 
     ``t`` and ``scale`` carry no gradient. The gradient of ``scale * code`` is 1 to every weight,
     pruned ones included, so that they can come back; ``masked`` stops it at the pruned ones (zeros
     then run away at high ``sigma``). Activations get ``act_bits`` bits and a learned clip level.
-    The first ``delay`` epochs train in plain float. ``sigma_of`` names the layers that have
-    another ``sigma``.
+    The first ``delay`` epochs train in plain float.
 
     Ours, not the paper's as far as we know: the grid contains zero, since in a circuit a zero
-    weight is no wire at all; the gradient is not masked; the delay counts epochs; the first and
-    the last layer are treated like all others, and layers may have a ``sigma`` of their own.
+    weight is no wire at all; the gradient is not masked; the delay counts epochs; a target
+    instead of ``sigma``; scales by channel; the first and the last layer are treated like all
+    others, unless ``prepare`` is told otherwise.
 
     Raises
     ------
     ValueError
-        If a bit width is outside 2..8, the delay is negative, or a sigma outside -3..10.
+        If a bit width is outside 2..8, the delay is negative, sigma outside -3..10, zeros outside
+        0..0.999, or the scope unknown.
     """
 
     weight_bits: int = 4
     act_bits: int = 4
-    sigma: float = 1.4
-    delay: int = 30
+    sigma: float = 0.5
+    delay: float = 0
     masked: bool = False
-    sigma_of: Mapping[str, float] = field(default_factory=dict)
+    zeros: float | None = None
+    scope: str = "layer"
+    per_channel: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("weight_bits", "act_bits"):
-            if not 2 <= getattr(self, name) <= 8:
-                raise ValueError(f"SQuantizer: {name} must be 2 to 8, not {getattr(self, name)}")
-        if self.delay < 0:
+        check_bits(self, "weight_bits", "act_bits")
+        if not self.delay >= 0:
             raise ValueError(f"SQuantizer: delay must be 0 or more epochs, not {self.delay}")
-        for name, sigma in {"sigma": self.sigma, **self.sigma_of}.items():
-            if not -3 <= sigma <= 10:
-                raise ValueError(f"SQuantizer: sigma must be -3 to 10, not {sigma} ({name})")
+        if not _RANGE[0] <= self.sigma <= _RANGE[1]:
+            raise ValueError(f"SQuantizer: sigma must be -3 to 10, not {self.sigma}")
+        if self.zeros is not None and not 0 <= self.zeros <= 0.999:
+            raise ValueError(f"SQuantizer: zeros must be 0 to 0.999, not {self.zeros}")
+        if self.scope not in ("layer", "global"):
+            raise ValueError(f'SQuantizer: scope must be "layer" or "global", not "{self.scope}"')
 
-    def layer(self, name: str) -> SQuantizer:
-        """The method as the layer ``name`` uses it."""
-        return replace(self, sigma=self.sigma_of.get(name, self.sigma), sigma_of={})
+    def state(self, weight: Tensor) -> nn.Module | None:
+        return None
 
-    def active(self, epoch: int) -> bool:
-        """Whether ``epoch``, counted from 0, trains sparse and quantized."""
+    def kept(self, weights: Weights) -> Tensor:
+        """The mask of this pass."""
+        magnitude = weights.weight.detach().abs()
+        if self.zeros is None:
+            return magnitude >= threshold(magnitude, self.sigma)
+        if self.scope == "global":
+            return weights.mask
+        return keep_largest(magnitude, self.zeros)
+
+    def codes(self, weights: Weights) -> Coded:
+        return masked_codes(
+            weights.weight,
+            self.kept(weights),
+            self.weight_bits,
+            per_channel=self.per_channel,
+            masked=self.masked,
+        )
+
+    def bits(self, weights: Weights) -> int:
+        return self.weight_bits
+
+    def quantizing(self, epoch: float) -> bool:
         return epoch >= self.delay
 
-    def weights(self, weight: Tensor) -> Coded:
-        """Codes and scale of a layer's float weights, of any shape."""
-        mask = weight.detach().abs() >= threshold(weight, self.sigma)
-        kept = weight.detach() * mask
-        if self.weight_bits == 2:
-            scale = kept.abs().sum() / mask.sum().clamp(min=1)
-        else:
-            scale = kept.abs().max() / largest_code(self.weight_bits)
-        scale = scale.clamp(min=torch.finfo(weight.dtype).tiny)
-        codes = symmetric(kept, scale, self.weight_bits)
-        real = weight / scale
-        if self.masked:
-            real = real * mask
-        return Coded(codes + (real - real.detach()), scale)
+    def settled(self, epoch: float) -> bool:
+        return epoch >= self.delay
+
+    def penalty(self, training: Training) -> Tensor | None:
+        return None
+
+    def advance(self, training: Training) -> bool:
+        """With a global target, the masks for the next pass from one threshold for all layers."""
+        if self.zeros is None or self.scope != "global" or not self.quantizing(training.epoch):
+            return False
+        mine = [w for _, w in training.weights() if w.method == self]
+        everything = torch.cat([w.weight.detach().abs().flatten() for w in mine])
+        drop = round(self.zeros * len(everything))
+        t = everything.kthvalue(drop).values if drop else everything.new_tensor(-1.0)
+        for w in mine:
+            w.mask.copy_(w.weight.detach().abs() > t)
+        return False

@@ -70,6 +70,7 @@ def train(
     if as_json:
         print(trained.card.to_json(), end="")
     else:
+        print(trained.card)
         print(f"accuracy {trained.accuracy:.2%}, {trained.card.zeros:.1%} zeros: {trained.model}")
 
 

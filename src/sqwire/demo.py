@@ -116,10 +116,10 @@ def run(out: Path, *, seed: int, notes: Console) -> Report:
     """Train, compile, verify, synthesise; raises what the verbs raise, and ValueError if the
     circuit and the network do not agree."""
     stages = _Stages(notes)
-    from .train import Recipe
+    from .train import demo_recipe
 
     with stages("train"):
-        trained = verbs.train(Recipe(seed=seed), out / "train", console=notes)
+        trained = verbs.train(demo_recipe(seed), out / "train", console=notes)
     with stages("compile"):
         build = verbs.compile(trained.model, out / "circuit", progress=stages.say)
     vectors = trained.vectors

@@ -19,7 +19,7 @@ def trained(tmp_path_factory) -> train.Run:
 @pytest.fixture(scope="session")
 def digits() -> train.Split:
     """The test images."""
-    return train.digits()[1]
+    return train.digits().test
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,9 @@ def as_graph(network: fz.Frozen) -> Graph:
                 continue
             case fz.Conv(weight=weight, stride=stride, padding=padding):
                 bias = np.zeros(len(weight), int)
+                rows, columns = padding
                 op = ops.Linear(
-                    weight.transpose(0, 2, 3, 1), bias, (stride, stride), (padding,) * 4
+                    weight.transpose(0, 2, 3, 1), bias, stride, (rows, columns, rows, columns)
                 )
             case fz.Staircase():
                 functions = []
@@ -38,7 +39,7 @@ def as_graph(network: fz.Frozen) -> Graph:
                 for channel, (lo, hi) in enumerate(
                     zip(before.low.tolist(), before.high.tolist(), strict=True)
                 ):
-                    acc = torch.zeros(hi - lo + 1, len(node.op.steps), 1, 1)
+                    acc = torch.zeros(hi - lo + 1, len(before.low), 1, 1)
                     acc[:, channel, 0, 0] = torch.arange(lo, hi + 1)
                     codes = node.op(acc)[:, channel, 0, 0].numpy().astype(np.int64)
                     functions.append(Steps.tabulate(lo, codes))
@@ -46,7 +47,7 @@ def as_graph(network: fz.Frozen) -> Graph:
             case fz.AddCodes():
                 op = ops.Add()
             case fz.MaxPool(kernel=kernel):
-                op = ops.MaxPool((kernel, kernel), (kernel, kernel))
+                op = ops.MaxPool(kernel, kernel)
             case fz.FullyConnected(weight=weight):
                 positions = weight.shape[1] // len(network.nodes[node.inputs[0]].bounds.low)
                 nodes.append(Node(f"{name}.flatten", ops.Flatten(), inputs))
@@ -55,7 +56,7 @@ def as_graph(network: fz.Frozen) -> Graph:
                 codes = weight.reshape(len(weight), -1, positions).transpose(0, 2, 1)
                 op = ops.Linear(codes.reshape(len(weight), 1, 1, -1), np.zeros(len(weight), int))
             case fz.Logits(gain=gain, bias=bias):
-                scale = (float(gain),) * len(bias)
+                scale = tuple(float(g) for g in gain)
                 sink = Output(
                     "y", nodes[-1].name, (len(bias),), scale, tuple(float(b) for b in bias)
                 )

@@ -1,79 +1,63 @@
-"""Rounding, grids and learned clip levels, with their gradients."""
+"""Activations: codes, gradients, and the levels that they start from."""
 
 import pytest
 import torch
 
-from sqwire.train.quantizer import ActQuantizer, Clip, largest_code, round_ste, symmetric
+from sqwire.train.quantizer import ActQuantizer, Step
 
 
-def test_rounding_is_half_to_even():
-    x = torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4999])
-    assert round_ste(x).tolist() == [-2, -2, 0, 0, 2, 2, 2]
+def quantizer(bits=4, level=3.0, signed=False):
+    act = ActQuantizer(bits, Step(bits), signed=signed)
+    act.pending = False
+    act.step.level.data.fill_(level)
+    return act
 
 
-def test_rounded_values_are_integers_exactly():
-    x = torch.randn(100_000, generator=torch.Generator().manual_seed(0)) * 1e4
-    assert torch.equal(round_ste(x), x.round())
+@pytest.mark.parametrize(("signed", "low", "high"), [(False, 0, 15), (True, -8, 7)])
+def test_codes_are_integers_of_the_range_and_round_half_to_even(signed, low, high):
+    act = quantizer(signed=signed, level=15.0)
+    x = torch.tensor([-100.0, 0.5, 1.5, 2.5, 3.4, 100.0])
+    assert act(x).codes.tolist() == [low, 0, 2, 2, 3, high]
+    assert float(act(x).scale) == 1
 
 
-def test_gradient_passes_through_rounding_unchanged():
-    x = torch.linspace(-3, 3, 61, requires_grad=True)
-    g = torch.arange(61.0)
-    round_ste(x).backward(g)
-    assert torch.equal(x.grad, g)
-
-
-@pytest.mark.parametrize("bits", range(2, 9))
-def test_symmetric_grid_has_all_its_levels_and_no_others(bits):
-    top = largest_code(bits)
-    weight = torch.cat([torch.linspace(-1, 1, 20_000), torch.zeros(1)])
-    codes = symmetric(weight, torch.tensor(1 / top), bits)
-    assert codes.unique().tolist() == list(range(-top, top + 1))
-    assert len(codes.unique()) == 2**bits - 1
-
-
-def test_nonzero_weight_never_becomes_zero():
-    weight = torch.tensor([1e-6, -1e-6, 0.0])
-    assert symmetric(weight, torch.tensor(1.0), 4).tolist() == [1, -1, 0]
-
-
-@pytest.mark.parametrize(("bits", "signed"), [(4, False), (4, True), (2, False), (8, True)])
-def test_codes_are_the_whole_range_and_nothing_else(bits, signed):
-    act = ActQuantizer(bits, Clip(1.5), signed=signed)
-    coded = act(torch.linspace(-3, 3, 100_001))
-    low = -(2 ** (bits - 1)) if signed else 0
-    assert coded.codes.unique().tolist() == list(range(low, low + 2**bits))
-    assert coded.scale.item() == pytest.approx(1.5 / (2**bits - 1))
-
-
-def test_gradient_to_an_unsigned_clip_level_counts_what_is_clipped_above():
-    act = ActQuantizer(4, Clip(2.0))
-    x = torch.tensor([-1.0, 0.3, 1.9, 2.0, 2.1, 50.0], requires_grad=True)
-    g = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+@pytest.mark.parametrize("signed", [False, True])
+def test_gradients_are_those_of_the_formula(signed):
+    act = quantizer(signed=signed)
+    step = 3.0 / 15
+    x = torch.tensor([-2.0, -0.3, 0.31, 1.0, 2.9, 3.5]).requires_grad_()
+    g = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     act(x).value.backward(g)
-    assert act.clip.level.grad.item() == pytest.approx(8 + 16 + 32)
-    assert x.grad.tolist() == pytest.approx([0, 2, 4, 0, 0, 0])
+    inside = (x > act.low * step) & (x < act.high * step)
+    assert torch.allclose(x.grad, torch.where(inside, g, 0.0))
+    above, below = g[x >= act.high * step].sum(), g[x < act.low * step].sum()
+    want = (above * act.high + below * act.low) / 15
+    assert float(act.step.level.grad) == pytest.approx(float(want), rel=1e-5)
 
 
-def test_gradient_to_a_signed_clip_level_has_both_ends():
-    act = ActQuantizer(4, Clip(1.5), signed=True)  # codes -8..7, step 0.1
-    x = torch.tensor([-2.0, -0.5, 0.5, 2.0], requires_grad=True)
-    act(x).value.backward(torch.tensor([1.0, 2.0, 4.0, 8.0]))
-    assert act.clip.level.grad.item() == pytest.approx(1 * -8 / 15 + 8 * 7 / 15)
-    assert x.grad.tolist() == pytest.approx([0, 2, 4, 0])
+def test_disabled_quantizer_does_nothing():
+    act = quantizer()
+    act.enabled = False
+    x = torch.randn(5)
+    assert torch.equal(act(x).value, x)
 
 
-def test_shared_clip_gives_equal_scales_and_sums_gradients():
-    clip = Clip(1.0)
-    a, b = ActQuantizer(4, clip), ActQuantizer(4, clip, signed=True)
-    assert a.scale == b.scale
-    (a(torch.tensor([5.0])).value.sum() + b(torch.tensor([5.0])).value.sum()).backward()
-    assert clip.level.grad.item() == pytest.approx(1 + 7 / 15)
+def test_first_tensor_sets_the_level_and_the_widest_of_those_that_share_it_counts():
+    step = Step(4)
+    narrow, wide = ActQuantizer(4, step), ActQuantizer(4, step, signed=True)
+    x = torch.rand(10_000)
+    narrow(x)
+    rms = float(x.square().mean().sqrt())
+    assert float(step.level.detach()) == pytest.approx(2.5 * rms, rel=1e-4)
+    wide(4 * x)
+    assert float(step.level.detach()) == pytest.approx(12 * rms, rel=1e-4)
+    narrow(100 * x)
+    assert float(step.level.detach()) == pytest.approx(12 * rms, rel=1e-4)
 
 
-def test_disabled_quantizer_is_a_relu_or_nothing():
-    x = torch.tensor([-1.23, 4.56])
-    for signed, want in [(False, [0.0, 4.56]), (True, [-1.23, 4.56])]:
-        act = ActQuantizer(4, Clip(), signed=signed)
-        act.enabled = False
-        assert act(x).value.tolist() == pytest.approx(want)
+def test_fixed_step_is_not_learned_and_exact():
+    step = Step(8, 1 / 64)
+    act = ActQuantizer(8, step, signed=True)
+    act(torch.randn(10) * 50)
+    assert float(step.value) == 1 / 64
+    assert not step.level.requires_grad

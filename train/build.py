@@ -1,0 +1,185 @@
+"""Where quantizers go, and which of them share a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+from . import layers
+from .method import Method, Weights
+from .qat import QAT, Site
+from .quantizer import ActQuantizer, Step
+from .trace import LINEAR, Traced
+
+__all__ = ["Builder"]
+
+_MOVES = (layers.Concat, layers.MaxPool, layers.Upsample, layers.Flatten, layers.Noise)
+
+
+class Builder:
+    """Puts quantizers where tensors are used, and gives those that meet one step."""
+
+    def __init__(
+        self,
+        traced: list[Traced],
+        outputs: list[str],
+        methods: Mapping[str, Method],
+        method: Method,
+        grid: tuple[int, float, bool],
+        shape: tuple[int, ...],
+    ):
+        self.traced = {t.name: t for t in traced}
+        self.outputs = outputs
+        self.methods = methods
+        self.method = method
+        self.grid = grid
+        self.shape = shape
+        self.shared: dict[nn.Module, Weights] = {}
+        self.sites: dict[str, Site] = {}
+        # For each open tensor the quantizer behind it, made when first needed.
+        self.closed: dict[str, str] = {}
+        self.parent: dict[str, str] = {}
+        self.quantizers: dict[str, tuple[int, bool]] = {}
+
+    def build(self, steps_per_epoch: int) -> QAT:
+        order = {t.name: self.place(t) for t in self.traced.values()}
+        ends = []
+        for name in self.outputs:
+            placed = order[name]
+            ends.append(placed if self.is_logits(name) else self.close(placed))
+        self.share()
+        return QAT(self.sites, tuple(ends), self.method, steps_per_epoch)
+
+    def place(self, t: Traced) -> str:
+        bits, step, signed = self.grid
+        if t.name == "input":
+            layer: nn.Module = layers.Input(self.shape, bits, Step(bits, step), signed=signed)
+            return self.put(t.name, layer)
+        try:
+            if isinstance(t.layer, LINEAR):
+                return self.put(t.name, self.linear(t), self.close(t.inputs[0]))
+            if isinstance(t.layer, layers.Pointwise):
+                return self.put(t.name, t.layer, t.inputs[0])
+            if isinstance(t.layer, layers.Noise) and not self.is_closed(t.inputs[0]):
+                return self.put(t.name, t.layer, t.inputs[0])
+            closed = tuple(self.close(i) for i in t.inputs)
+        except ValueError as error:
+            raise ValueError(f'Layer "{t.name}": {error}') from error
+        if isinstance(t.layer, layers.Add | layers.Concat):
+            self.unite(closed)
+        return self.put(t.name, t.layer, *closed)
+
+    def put(self, name: str, layer: nn.Module, *inputs: str) -> str:
+        self.sites[name] = Site(layer, inputs)
+        return name
+
+    def linear(self, t: Traced) -> layers.Linear:
+        source: Any = t.layer
+        if source not in self.shared:
+            self.shared[source] = Weights(source.weight, self.methods[t.name])
+        return layers.Linear(source, self.shared[source])
+
+    def is_closed(self, name: str) -> bool:
+        """Whether the tensor of that name is made of codes."""
+        layer = self.sites[name].layer
+        if isinstance(layer, layers.Noise):
+            return self.is_closed(self.sites[name].inputs[0])
+        return isinstance(layer, (layers.Input, ActQuantizer, *_MOVES))
+
+    def close(self, name: str) -> str:
+        """The name of a quantized version of a tensor."""
+        if self.is_closed(name):
+            return name
+        if name not in self.closed:
+            root, positive = name, False
+            functions = []
+            while isinstance(self.sites[root].layer, layers.Pointwise | layers.Noise):
+                functions.append(getattr(self.sites[root].layer, "function", None))
+                root = self.sites[root].inputs[0]
+            for function in reversed(functions):
+                positive = self.keeps_positive(function, positive)
+            if isinstance(self.sites[root].layer, layers.Add | layers.AvgPool) and not functions:
+                positive = all(self.unsigned(i) for i in self.sites[root].inputs)
+            act, count = f"{root}.act", 1
+            while act in self.sites or act in self.traced:
+                count += 1
+                act = f"{root}.act{count}"
+            bits = self.bits(root)
+            self.quantizers[act] = (bits, not positive)
+            self.parent[act] = act
+            # The step is put in by share().
+            self.closed[name] = self.put(act, nn.Identity(), name)
+            self.sites[act] = Site(ActQuantizer(bits, Step(bits), signed=not positive), (name,))
+            if isinstance(self.sites[root].layer, layers.Add):
+                # A sum keeps the step of what is added, so that the circuit only has to clamp it.
+                self.unite([act, *self.sites[root].inputs])
+        return self.closed[name]
+
+    def keeps_positive(self, function: object, before: bool) -> bool:
+        match function:
+            case nn.Hardtanh():
+                return function.min_val >= 0
+            case nn.ReLU() | nn.Sigmoid():
+                return True
+            case nn.Dropout() | nn.Dropout1d() | nn.Dropout2d() | nn.LeakyReLU():
+                return before
+        return False
+
+    def bits(self, root: str) -> int:
+        """Bits of the codes behind a sum: those of its layer's method."""
+        return self.methods[root].act_bits if root in self.methods else self.method.act_bits
+
+    def unsigned(self, name: str) -> bool:
+        return all(not self.signed(root) for root in self.roots(name))
+
+    def signed(self, root: str) -> bool:
+        return self.grid[2] if root == "input" else self.quantizers[root][1]
+
+    def roots(self, name: str) -> list[str]:
+        """The quantizers whose codes a closed tensor holds."""
+        layer = self.sites[name].layer
+        if isinstance(layer, layers.Input | ActQuantizer):
+            return [name]
+        return [root for i in self.sites[name].inputs for root in self.roots(i)]
+
+    def unite(self, closed: Iterable[str]) -> None:
+        """One step for all quantizers whose codes are in these tensors."""
+        first, *others = (root for i in closed for root in self.roots(i))
+        for root in others:
+            self.parent[self.top(root)] = self.top(first)
+
+    def top(self, root: str) -> str:
+        while self.parent.get(root, root) != root:
+            root = self.parent[root]
+        return root
+
+    def share(self) -> None:
+        """One step for each group of quantizers: that of the input, or a learned one."""
+        groups: dict[str, list[str]] = {}
+        for root in (*(["input"] if "input" in self.sites else []), *self.quantizers):
+            groups.setdefault(self.top(root), []).append(root)
+        for members in groups.values():
+            if "input" in members:
+                entry = self.sites["input"].layer
+                assert isinstance(entry, layers.Input)
+                step = entry.step
+            else:
+                step = Step(max(self.quantizers[m][0] for m in members))
+            for name in members:
+                if name != "input":
+                    bits, signed = self.quantizers[name]
+                    source = self.sites[name].inputs
+                    self.sites[name] = Site(ActQuantizer(bits, step, signed=signed), source)
+
+    def is_logits(self, name: str) -> bool:
+        """Whether an output is an affine function of sums, which the host can apply."""
+        while isinstance(self.sites[name].layer, layers.Pointwise):
+            function = self.sites[name].layer.function
+            if isinstance(function, (nn.ReLU, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.SiLU)):
+                return False
+            if isinstance(function, nn.Sigmoid):
+                return False
+            name = self.sites[name].inputs[0]
+        return isinstance(self.sites[name].layer, layers.Linear | layers.AvgPool)
