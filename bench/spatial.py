@@ -102,14 +102,14 @@ def measure(name, task, route):
         shell = Shell(built.axis_input, built.axis_output)
         (work / "shell.il").write_text(shell.to_rtlil(TOP))
         start = time.monotonic()
-        cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP)
+        cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP, BOARD)
         row |= cells.to_json() | {"yosys_seconds": round(time.monotonic() - start, 1)}
         if route and cells.area <= MOST_ROUTED_AREA:
             routed = work / "routed"
             routed.mkdir()
             result = run_flow(
                 work / "design.il", TOP, built.axis_input, built.axis_output,
-                find_board("ulx3s_85f"), routed, clock_hz=ROUTE_CLOCK_HZ, require_clock=False,
+                BOARD, routed, clock_hz=ROUTE_CLOCK_HZ, bare=True, require_clock=False,
             )  # fmt: skip
             row["fmax_mhz"] = round(result.fmax_hz / 1e6, 1)
     return row

@@ -25,19 +25,22 @@ class Composer(wiring.Component):  # type: ignore[misc]
     last of its transfers has come. ``abort`` ends a message without its CRC, so it is
     no message to the host.
 
-    Timing: a byte a cycle where the line has room.
+    Timing: a byte every 5 cycles where the line has room.
 
     Members
     -------
     ask, ask_kind, ask_sequence, ask_code, asked
-        ``ask`` says that a reply of this kind is wanted, until ``asked`` answers for one cycle; the
-        code is the payload of an error.
+        ``ask`` says that a reply of this kind is wanted; all four stay until ``asked`` answers for
+        one cycle, at the end of the reply. The code is the payload of an error.
     sequence : ``In(16)``
-        The sequence number of the next result.
+        The sequence number of the next result, until ``result``.
     tdata, tvalid, tready
         From the network.
     counters : ``In(STATE_BITS)``
-        What a ``Kind.STATE`` reply holds, all of one cycle.
+        What a ``Kind.STATE`` reply holds. Two bytes are taken at a time, and what is wider must
+        stand still while ``telling``.
+    telling : ``Out(1)``
+        A ``Kind.STATE`` reply is being written.
     result : ``Out(1)``
         One cycle, when a result is complete.
     abort : ``In(1)``
@@ -61,6 +64,7 @@ class Composer(wiring.Component):  # type: ignore[misc]
                 "tvalid": In(1),
                 "tready": Out(1),
                 "counters": In(STATE_BITS),
+                "telling": Out(1),
                 "result": Out(1),
                 "abort": In(1),
                 "o": Out(stream.Signature(8)),
@@ -76,108 +80,118 @@ class Composer(wiring.Component):  # type: ignore[misc]
         word_bytes = frame.lane_bytes * frame.channels
         rom = self.identity.pack()
 
-        kind = Signal(8)
-        header = Signal(8 * HEADER_BYTES)
-        count = Signal(range(max(HEADER_BYTES, CRC_BYTES)))
-        left = Signal(16)  # payload bytes to come
-        code = Signal(8)
-        word, word_left = Signal(8 * word_bytes), Signal(range(word_bytes + 1))
-        state = Signal(STATE_BITS)
-        sent = Signal()
+        kind, sequence, length = Signal(8), Signal(16), Signal(16)
+        is_result, payload = Signal(), Signal()
         m.d.comb += [
-            sent.eq(self.o.valid & self.o.ready),
-            crc.data.eq(self.o.payload),
+            kind.eq(Mux(is_result, Const(Kind.RESULT, 8), self.ask_kind)),
+            sequence.eq(Mux(is_result, self.sequence, self.ask_sequence)),
+            self.telling.eq(payload & ~is_result & (self.ask_kind == Kind.STATE)),
         ]
+        with m.Switch(kind):
+            for one, size in (
+                (Kind.RESULT, frame.frame_bytes(packed=False)),
+                (Kind.IDENTITY, len(rom)),
+                (Kind.STATE, STATE_BITS // 8),
+                (Kind.ERROR, 1),
+            ):
+                with m.Case(one):
+                    m.d.comb += length.eq(size)
 
+        # A word of the payload: a transfer of the network, or two bytes of a table.
+        word = Signal(max(8 * word_bytes, 16))
+        word_left, empty = Signal(range(max(word_bytes, 2) + 1)), Signal()
+        left, some = Signal(16), Signal()
+        item = Signal(range(len(rom) // 2 + 1))
+        pairs = [int.from_bytes(rom[k : k + 2], "little") for k in range(0, len(rom), 2)]
+        table = Signal(16)
+        with m.Switch(self.ask_kind):
+            with m.Case(Kind.IDENTITY):
+                m.d.sync += table.eq(Array(Const(pair, 16) for pair in pairs)[item])
+            with m.Case(Kind.STATE):
+                m.d.sync += table.eq(self.counters.word_select(item, 16))
+            with m.Default():
+                m.d.sync += table.eq(self.ask_code)
+        m.d.sync += [empty.eq(word_left == 0), some.eq(left != 0)]
+
+        # A byte at a time: chosen, offered, and in two halves into the CRC.
+        index = Signal(range(max(HEADER_BYTES, CRC_BYTES)))
+        byte = Signal(8)
+        tail, upper, aborted = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.o.payload.eq(byte),
+            crc.data.eq(Mux(upper, byte[4:], byte[:4])),
+        ]
+        with m.If(self.abort):
+            m.d.sync += aborted.eq(1)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += crc.start.eq(1)
-                m.d.sync += [count.eq(0), word_left.eq(0)]
-                with m.If(self.abort):
-                    pass
-                with m.Elif(self.ask):
-                    length = Signal(16)
-                    with m.Switch(self.ask_kind):
-                        with m.Case(Kind.IDENTITY):
-                            m.d.comb += length.eq(len(rom))
-                        with m.Case(Kind.STATE):
-                            m.d.comb += length.eq(STATE_BITS // 8)
-                        with m.Case(Kind.ERROR):
-                            m.d.comb += length.eq(1)
-                    m.d.comb += self.asked.eq(1)
+                m.d.sync += [index.eq(0), word_left.eq(0), item.eq(0)]
+                m.d.sync += [payload.eq(0), tail.eq(0), aborted.eq(0)]
+                with m.If(~self.abort & (self.ask | self.tvalid)):
+                    m.d.sync += is_result.eq(~self.ask)
+                    m.next = "CHOOSE"
+            with m.State("CHOOSE"):
+                m.next = "OFFER"
+                with m.If(aborted):
+                    m.next = "CLOSE"
+                with m.Elif(tail):
+                    m.d.sync += byte.eq(crc.crc.word_select(index[:2], 8))
+                with m.Elif(~payload):
                     m.d.sync += [
-                        header.eq(Cat(self.ask_kind, self.ask_sequence, length)),
-                        kind.eq(self.ask_kind),
+                        byte.eq(Cat(kind, sequence, length).word_select(index, 8)),
                         left.eq(length),
-                        code.eq(self.ask_code),
-                        state.eq(self.counters),
                     ]
-                    m.next = "HEADER"
-                with m.Elif(self.tvalid):
-                    size = frame.frame_bytes(packed=False)
-                    m.d.sync += [
-                        header.eq(
-                            Cat(Const(Kind.RESULT, 8), self.sequence, Const(size, 16)),
-                        ),
-                        kind.eq(Kind.RESULT),
-                        left.eq(size),
-                    ]
-                    m.next = "HEADER"
-            with m.State("HEADER"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(header[:8]), crc.valid.eq(sent)]
-                with m.If(sent):
-                    m.d.sync += [header.eq(header >> 8), count.eq(count + 1)]
-                    with m.If(count == HEADER_BYTES - 1):
-                        m.d.sync += count.eq(0)
-                        m.next = "PAYLOAD"
-                with m.If(self.abort):
-                    m.next = "CLOSE"
-            with m.State("PAYLOAD"):
-                m.d.comb += crc.valid.eq(sent)
-                with m.If(left == 0):
-                    m.d.comb += self.result.eq(kind == Kind.RESULT)
-                    m.next = "CRC"
-                with m.Elif((kind == Kind.RESULT) & (word_left == 0)):
-                    m.d.comb += self.tready.eq(1)
-                    with m.If(self.tvalid):
-                        m.d.sync += [word.eq(self.tdata), word_left.eq(word_bytes)]
+                with m.Elif(~some):
+                    m.d.sync += tail.eq(1)
+                    m.next = "CHOOSE"
+                with m.Elif(empty):
+                    m.next = "LOAD"
                 with m.Else():
-                    m.d.comb += self.o.valid.eq(1)
-                with m.Switch(kind):
-                    with m.Case(Kind.IDENTITY):
-                        at = Signal(range(len(rom) + 1))
-                        m.d.comb += [
-                            at.eq(len(rom) - left),
-                            self.o.payload.eq(Array(Const(byte, 8) for byte in rom)[at]),
-                        ]
-                    with m.Case(Kind.STATE):
-                        m.d.comb += self.o.payload.eq(state[:8])
-                    with m.Case(Kind.ERROR):
-                        m.d.comb += self.o.payload.eq(code)
-                    with m.Default():
-                        m.d.comb += self.o.payload.eq(word[:8])
-                with m.If(sent):
                     m.d.sync += [
-                        left.eq(left - 1),
-                        state.eq(state >> 8),
+                        byte.eq(word[:8]),
                         word.eq(word >> 8),
-                        word_left.eq(Mux(word_left == 0, 0, word_left - 1)),
+                        word_left.eq(word_left - 1),
+                        left.eq(left - 1),
                     ]
-                with m.If(self.abort):
+            with m.State("LOAD"):
+                with m.If(is_result):
+                    m.d.comb += self.tready.eq(1)
+                    m.d.sync += [word.eq(self.tdata), word_left.eq(word_bytes)]
+                with m.Else():
+                    m.d.sync += [word.eq(table), word_left.eq(2), item.eq(item + 1)]
+                with m.If(aborted):
                     m.next = "CLOSE"
-            with m.State("CRC"):
-                m.d.comb += [
-                    self.o.valid.eq(1),
-                    self.o.payload.eq(crc.crc.word_select(count[:2], 8)),
-                ]
-                with m.If(sent):
-                    m.d.sync += count.eq(count + 1)
-                    with m.If(count == CRC_BYTES - 1):
-                        m.next = "CLOSE"
-                with m.If(self.abort):
+                with m.Elif(~is_result | self.tvalid):
+                    m.next = "LOADED"
+            with m.State("LOADED"):
+                m.next = "CHOOSE"
+            with m.State("OFFER"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.next = "LOWER"
+            with m.State("LOWER"):
+                m.d.comb += crc.valid.eq(~tail)
+                m.d.sync += [upper.eq(1), index.eq(index + 1)]
+                m.next = "UPPER"
+                with m.If(~payload & (index == HEADER_BYTES - 1)):
+                    m.d.sync += [payload.eq(1), index.eq(0)]
+                with m.Elif(payload & ~tail):
+                    m.d.sync += index.eq(0)
+                with m.Elif(tail & (index == CRC_BYTES - 1)):
+                    m.d.sync += upper.eq(0)
                     m.next = "CLOSE"
+            with m.State("UPPER"):
+                m.d.comb += crc.valid.eq(~tail)
+                m.d.sync += upper.eq(0)
+                m.next = "CHOOSE"
             with m.State("CLOSE"):
                 m.d.comb += self.close.eq(1)
                 with m.If(self.closed):
+                    m.d.comb += [
+                        self.result.eq(is_result & ~aborted),
+                        self.asked.eq(~is_result & ~aborted),
+                    ]
+                    m.d.sync += is_result.eq(0)
                     m.next = "IDLE"
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,8 +23,8 @@ COUNTED = {
 }
 """Counters by the names of :class:`sqwire.boards.link.payloads.State`, with their widths."""
 
-PEAKS = ("most_frames", "most_reply_bytes")
-"""Largest values seen, of 16 bits."""
+PEAKS = {"most_frames": 8, "most_reply_bytes": 9}
+"""Largest values seen, with their widths; as all narrow ones they are sent as 16 bits."""
 
 
 class Counters(wiring.Component):  # type: ignore[misc]
@@ -34,7 +34,7 @@ class Counters(wiring.Component):  # type: ignore[misc]
     -------
     frames, stall_cycles, damaged, refused, busy, timed_out, network_errors : ``In(1)``
         What is counted; a counter stops at its largest value.
-    most_frames, most_reply_bytes : ``In(16)``
+    most_frames, most_reply_bytes
         Of these the largest value is kept.
     o : ``Out(STATE_BITS)``
         All of them.
@@ -44,7 +44,7 @@ class Counters(wiring.Component):  # type: ignore[misc]
         super().__init__(
             {
                 **dict.fromkeys(COUNTED, In(1)),
-                **dict.fromkeys(PEAKS, In(16)),
+                **{name: In(bits) for name, bits in PEAKS.items()},
                 "o": Out(STATE_BITS),
             }
         )
@@ -59,11 +59,13 @@ class Counters(wiring.Component):  # type: ignore[misc]
             with m.If(getattr(self, name) & ~(full & count[0])):
                 m.d.sync += count.eq(count + 1)
             fields.append(count)
-        for name in PEAKS:
-            value = getattr(self, name)
-            most = Signal(16, name=f"{name}_seen")
-            with m.If(value > most):
-                m.d.sync += most.eq(value)
-            fields.append(most)
+        for name, bits in PEAKS.items():
+            value, most = getattr(self, name), Signal(bits, name=f"{name}_seen")
+            more = Signal(name=f"{name}_more")
+            was = Signal(bits, name=f"{name}_was")
+            m.d.sync += [was.eq(value), more.eq(value > most)]
+            with m.If(more):
+                m.d.sync += most.eq(was)
+            fields += [most, Const(0, 16 - bits)]
         m.d.comb += self.o.eq(Cat(fields))
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In, Out
@@ -13,16 +13,16 @@ from .codec import CRC_BYTES, HEADER_BYTES
 
 __all__ = ["CRC", "Deframer"]
 
-CRC = catalog.CRC32_ISO_HDLC(data_width=8)
-"""The CRC of a message."""
+CRC = catalog.CRC32_ISO_HDLC(data_width=4)
+"""The CRC of a message, half a byte at a time, the lower half first."""
 
 
 class Deframer(wiring.Component):  # type: ignore[misc]
     """Finds messages (:mod:`sqwire.boards.link.codec`) between zeros.
 
-    Timing: takes a byte in any cycle. A payload byte is shown in the cycle in which it comes, and
-    the end of a message in the cycle of the 0 behind it, so nobody may act on a payload before
-    ``end``, where ``good`` says whether the whole message was right.
+    Timing: a byte at most every 4 cycles. Each is shown one cycle after it came, and the end of a
+    message two cycles after the 0 behind it. Nobody may act on a payload before ``end``, where
+    ``good`` says whether the whole message was right.
 
     Members
     -------
@@ -39,11 +39,11 @@ class Deframer(wiring.Component):  # type: ignore[misc]
     good : ``Out(1)``
         With ``end``: everything fits.
     timed_out : ``Out(1)``
-        With ``end``: it ends because nothing came for ``timeout_cycles``.
+        With ``end``: it ends because nothing came for ``2**timeout_bits`` cycles.
     """
 
-    def __init__(self, timeout_cycles: int) -> None:
-        self.timeout_cycles = timeout_cycles
+    def __init__(self, timeout_bits: int) -> None:
+        self.timeout_bits = timeout_bits
         super().__init__(
             {
                 "valid": In(1),
@@ -65,19 +65,24 @@ class Deframer(wiring.Component):  # type: ignore[misc]
         m = Module()
         m.submodules.crc = crc = CRC.create()
 
+        # Cycle 0: a byte comes. Is it data, the length of a block, an end?
         begun = Signal()  # something came since the last 0
         broken = Signal()  # and a part of it was damaged
         left = Signal(8)  # bytes to come of the block
         zero = Signal()  # a 0 was left out behind the block, unless the message ends
+        waited = Signal(self.timeout_bits + 1)
+        code, last = left == 0, self.data == 0
         byte, byte_valid = Signal(8), Signal()
-        code = left == 0
-        m.d.comb += [
-            byte.eq(self.data),
-            byte_valid.eq(self.valid & (self.data != 0) & (~code | zero)),
+        ending, whole, late = Signal(), Signal(), Signal()
+        m.d.sync += [
+            byte.eq(Mux(code, 0, self.data)),
+            byte_valid.eq(self.valid & ~last & (~code | zero)),
+            ending.eq(begun & ~ending & ((self.valid & last) | waited[-1])),
+            whole.eq(code & ~broken & ~waited[-1]),
+            late.eq(waited[-1]),
+            waited.eq(waited + 1),
         ]
-        with m.If(code):
-            m.d.comb += byte.eq(0)
-        with m.If(self.valid & (self.data != 0)):
+        with m.If(self.valid & ~last):
             m.d.sync += begun.eq(1)
             with m.If(code):
                 m.d.sync += [left.eq(self.data - 1), zero.eq(self.data != 255)]
@@ -85,48 +90,52 @@ class Deframer(wiring.Component):  # type: ignore[misc]
                 m.d.sync += left.eq(left - 1)
         with m.If(self.bad):
             m.d.sync += [begun.eq(1), broken.eq(1)]
+        with m.If(~begun | self.valid | self.bad):
+            m.d.sync += waited.eq(0)
+        with m.If(ending):
+            m.d.sync += [begun.eq(0), broken.eq(0), left.eq(0), zero.eq(0)]
 
-        # Fields: five bytes of header, the payload, four bytes of CRC.
+        # Cycle 1: fields: five bytes of header, the payload, four bytes of CRC.
         header = Signal(8 * HEADER_BYTES)
         head = Signal(range(HEADER_BYTES + 1))
-        rest = Signal(16)
+        rest, some = Signal(16), Signal()  # bytes of the payload to come; is it any
         tail = Signal(range(CRC_BYTES + 1))
         over = Signal()
-        in_header, in_payload = head != HEADER_BYTES, rest != 0
+        in_header = head != HEADER_BYTES
         m.d.comb += [
             Cat(self.kind, self.sequence, self.length).eq(header),
             self.payload.eq(byte),
-            self.payload_valid.eq(byte_valid & ~in_header & in_payload),
-            crc.data.eq(byte),
-            crc.valid.eq(byte_valid),
-            crc.start.eq(~begun | self.end),
+            self.payload_valid.eq(byte_valid & ~in_header & some),
         ]
-        m.d.sync += self.opened.eq(0)
+        m.d.sync += [self.opened.eq(0), some.eq(rest != 0)]
         with m.If(byte_valid):
             with m.If(in_header):
                 m.d.sync += [header.eq(Cat(header[8:], byte)), head.eq(head + 1)]
                 with m.If(head == HEADER_BYTES - 1):
                     m.d.sync += [rest.eq(Cat(header[-8:], byte)), self.opened.eq(1)]
-            with m.Elif(in_payload):
+            with m.Elif(some):
                 m.d.sync += rest.eq(rest - 1)
             with m.Elif(tail != CRC_BYTES):
                 m.d.sync += tail.eq(tail + 1)
             with m.Else():
                 m.d.sync += over.eq(1)
 
-        waited = Signal(range(self.timeout_cycles + 1))
-        m.d.comb += self.timed_out.eq(begun & (waited == self.timeout_cycles))
-        with m.If(~begun | self.valid | self.bad):
-            m.d.sync += waited.eq(0)
-        with m.Elif(~self.timed_out):
-            m.d.sync += waited.eq(waited + 1)
-
-        whole = ~in_header & ~in_payload & (tail == CRC_BYTES) & ~over & code & ~broken
+        # Cycles 1 and 2: the CRC of both halves.
+        upper, match = Signal(), Signal()
+        second = Signal(4)
+        m.d.sync += [second.eq(byte[4:]), upper.eq(byte_valid), match.eq(crc.match_detected)]
         m.d.comb += [
-            self.end.eq(begun & ((self.valid & (self.data == 0)) | self.timed_out)),
-            self.good.eq(whole & crc.match_detected & ~self.timed_out),
+            crc.data.eq(Mux(upper, second, byte[:4])),
+            crc.valid.eq(byte_valid | upper),
+            crc.start.eq(~begun),
         ]
-        with m.If(self.end):
-            m.d.sync += [begun.eq(0), broken.eq(0), left.eq(0), zero.eq(0)]
+
+        # Cycle 2: was it a message?
+        m.d.sync += [
+            self.end.eq(ending),
+            self.good.eq(whole & ~in_header & ~some & (tail == CRC_BYTES) & ~over & match),
+            self.timed_out.eq(ending & late),
+        ]
+        with m.If(ending):
             m.d.sync += [head.eq(0), rest.eq(0), tail.eq(0), over.eq(0)]
         return m

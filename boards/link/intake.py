@@ -17,24 +17,23 @@ __all__ = ["Intake"]
 class Intake(wiring.Component):  # type: ignore[misc]
     """A ring of bytes between the line and the network, with room for ``credits`` frames.
 
-    The bytes of a frame are written as they come and count only when ``commit`` says that the
-    message was right; ``rollback`` forgets them. A frame that counts is read bit by bit, and
-    each position offered to the network once all its channels are there: of a frame that was
-    not whole the network never sees anything.
+    Each frame has a byte in front that says whether it is packed. Its bytes are written as they
+    come and count only when ``commit`` says that the message was right; ``rollback`` forgets
+    them. A frame that counts is read bit by bit, and each position offered to the network once
+    all its channels are there: of a frame that was not whole the network never sees anything.
 
-    Timing: a transfer into the network takes ``channels * (bits + 2) + 1`` cycles and 2 more a
+    Timing: a transfer into the network takes ``channels * (bits + 2) + 2`` cycles and 2 more a
     byte, which is faster than any line brings it; it waits as long as the network does.
 
     Members
     -------
-    open : ``In(1)``
-        A frame begins here.
+    open, packed
+        A frame begins; in a packed one, codes follow without a gap
+        (:class:`sqwire.boards.link.payloads.Format`).
     store, data
         A byte of it.
     commit, rollback : ``In(1)``
         The frame is right, or is not.
-    packed : ``In(1)``
-        With ``commit``: codes follow without a gap (:class:`sqwire.boards.link.payloads.Format`).
     tdata, tvalid, tready, tlast
         To the network.
     """
@@ -58,44 +57,39 @@ class Intake(wiring.Component):  # type: ignore[misc]
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
-        depth = self.credits * self.frame.frame_bytes(packed=False)
+        depth = self.credits * (1 + self.frame.frame_bytes(packed=False))
         m.submodules.ring = ring = Memory(shape=8, depth=depth, init=[])
         write, read = ring.write_port(), ring.read_port()
 
         # Writing: `base` is where the frame that is coming began.
-        base = Signal(range(depth))
-        at = Signal(range(depth))
-        m.d.comb += [write.addr.eq(at), write.data.eq(self.data), write.en.eq(self.store)]
-        with m.If(self.store):
+        base = _index(depth)
+        at = _index(depth)
+        m.d.comb += [
+            write.addr.eq(at),
+            write.data.eq(Mux(self.open, self.packed, self.data)),
+            write.en.eq(self.open | self.store),
+        ]
+        with m.If(write.en):
             m.d.sync += at.eq(Mux(at == depth - 1, 0, at + 1))
         with m.If(self.commit):
             m.d.sync += base.eq(at)
         with m.If(self.rollback):
             m.d.sync += at.eq(base)
 
-        # Which frame is packed: one bit for each, by turns.
-        packed = Signal(self.credits)
-        given, taken = (Signal(range(self.credits + 1)) for _ in range(2))
         waiting = Signal(range(self.credits + 1))  # frames that count and are not fed
-        fed = Signal()
-        m.d.sync += waiting.eq(waiting + self.commit - fed)
-        with m.If(self.commit):
-            m.d.sync += [
-                packed.bit_select(given, 1).eq(self.packed),
-                given.eq(_next(given, self.credits)),
-            ]
-        with m.If(fed):
-            m.d.sync += taken.eq(_next(taken, self.credits))
-        self._feed(m, read, depth, packed.bit_select(taken, 1), waiting != 0, fed)
+        some, fed = Signal(), Signal()
+        m.d.sync += [waiting.eq(waiting + self.commit - fed), some.eq((waiting != 0) & ~fed)]
+        self._feed(m, read, depth, some, fed)
         return m
 
-    def _feed(self, m: Any, read: Any, depth: int, packed: Any, some: Any, fed: Any) -> None:
+    def _feed(self, m: Any, read: Any, depth: int, some: Signal, fed: Signal) -> None:
         frame = self.frame
         lane_bits = 8 * frame.lane_bytes
         byte, bits = Signal(8), Signal(range(9))  # what is left of the byte that was read
         lane, lane_filled = Signal(lane_bits), Signal(range(lane_bits + 1))
-        channel = Signal(range(frame.channels))
-        position = Signal(range(frame.height * frame.width))
+        channel = _index(frame.channels)
+        position = _index(frame.height * frame.width)
+        packed = Signal()
         last_channel = channel == frame.channels - 1
         last_position = position == frame.height * frame.width - 1
 
@@ -103,20 +97,18 @@ class Intake(wiring.Component):  # type: ignore[misc]
         code = lane[lane_bits - frame.bits :]
         value = Signal(lane_bits)
         m.d.comb += value.eq(Mux(packed, code.as_signed() if frame.signed else code, lane))
-        step = Signal(range(depth))
+        step, following = _index(depth), _index(depth)
+        m.d.sync += following.eq(Mux(step == depth - 1, 0, step + 1))
         m.d.comb += [read.addr.eq(step), self.tlast.eq(last_position)]
         with m.FSM():
             with m.State("START"):
                 m.d.sync += [bits.eq(0), lane_filled.eq(0), channel.eq(0), position.eq(0)]
                 with m.If(some):
+                    m.d.sync += [packed.eq(read.data[0]), step.eq(following)]
                     m.next = "SHIFT"
             with m.State("FETCH"):
                 # The address has been there since the cycle before; take the byte, go on.
-                m.d.sync += [
-                    byte.eq(read.data),
-                    bits.eq(8),
-                    step.eq(Mux(step == depth - 1, 0, step + 1)),
-                ]
+                m.d.sync += [byte.eq(read.data), bits.eq(8), step.eq(following)]
                 m.next = "SHIFT"
             with m.State("SHIFT"):
                 with m.If(lane_filled == Mux(packed, frame.bits, lane_bits)):
@@ -142,15 +134,17 @@ class Intake(wiring.Component):  # type: ignore[misc]
                     m.next = "OFFER"
             with m.State("OFFER"):
                 with m.If(self.tready):
-                    m.d.sync += [
-                        self.tvalid.eq(0),
-                        position.eq(Mux(last_position, 0, position + 1)),
-                    ]
-                    m.d.comb += fed.eq(last_position)
-                    m.next = "SHIFT"
-                    with m.If(last_position):
-                        m.next = "START"
+                    m.d.sync += self.tvalid.eq(0)
+                    m.next = "TAKEN"
+            with m.State("TAKEN"):
+                # A cycle of its own, so that little hangs on the network's `ready`.
+                m.d.sync += position.eq(Mux(last_position, 0, position + 1))
+                m.d.comb += fed.eq(last_position)
+                m.next = "SHIFT"
+                with m.If(last_position):
+                    m.next = "START"
 
 
-def _next(index: Signal, count: int) -> Any:
-    return Mux(index == count - 1, 0, index + 1)
+def _index(count: int) -> Signal:
+    # Never of no bits, for which Verilog has no name.
+    return Signal(range(max(count, 2)), src_loc_at=1)

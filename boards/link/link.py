@@ -22,33 +22,34 @@ from .uart import Uart
 __all__ = ["Link", "credits_for"]
 
 _RESET_CYCLES = 16
-_GLOW_BITS = 21
-"""An LED glows for two million cycles behind what lit it."""
+_MOST_CREDITS = 16
+_GLOW_BITS = 20
+"""An LED glows for a million cycles behind what lit it, and when the board wakes."""
 
 
 def credits_for(frame: Format, ring_bytes: int) -> int:
     """How many frames may be unanswered where ``ring_bytes`` are there to keep them.
 
-    A power of two from 2 (one is fed while the next comes) to 64.
+    A power of two from 2 (one is fed while the next comes) to 16.
     """
-    room = ring_bytes // frame.frame_bytes(packed=False)
-    return min(max(1 << max(room, 1).bit_length() - 1, 2), 64)
+    room = ring_bytes // (1 + frame.frame_bytes(packed=False))
+    return min(max(1 << max(room, 1).bit_length() - 1, 2), _MOST_CREDITS)
 
 
 @dataclass(frozen=True)
 class Link:
-    """A board's side of the line: who it is, and after how many cycles it gives up on a host
-    that stops in the middle of a message.
+    """A board's side of the line: who it is, and that it gives up on a host that stops in the
+    middle of a message after ``2**timeout_bits`` cycles.
 
     Raises
     ------
     ValueError
         If the rate cannot be met, a frame is too long for a message, or the credits are no power
-        of two from 1 to 64.
+        of two from 1 to 16.
     """
 
     identity: Identity
-    timeout_cycles: int = 1 << 19
+    timeout_bits: int = 19
 
     def __post_init__(self) -> None:
         for name, frame in (("input", self.identity.input), ("output", self.identity.output)):
@@ -58,13 +59,18 @@ class Link:
                     f"Link: a frame of the {name} must have at most {MOST_PAYLOAD} bytes, not "
                     f"{size}; make the network's {name} smaller"
                 )
-        if self.identity.credits not in (1, 2, 4, 8, 16, 32, 64):
+        if self.identity.credits not in (1, 2, 4, 8, 16):
             raise ValueError(
-                f"Link: credits must be a power of two up to 64, not {self.identity.credits}"
+                f"Link: credits must be a power of two up to 16, not {self.identity.credits}"
             )
-        if self.timeout_cycles < 1:
-            raise ValueError(f"Link: timeout_cycles must be at least 1, not {self.timeout_cycles}")
+        if not 4 <= self.timeout_bits <= 32:
+            raise ValueError(f"Link: timeout_bits must be from 4 to 32, not {self.timeout_bits}")
         _ = self.uart
+
+    @property
+    def timeout_cycles(self) -> int:
+        """Cycles after which a message that is not continued is given up."""
+        return 1 << self.timeout_bits
 
     @property
     def uart(self) -> Uart:
@@ -128,7 +134,7 @@ class Core(wiring.Component):  # type: ignore[misc]
         credits = identity.credits
         clear = Signal()  # a reset request is being served
         restart = ResetInserter(clear)
-        deframer, composer = Deframer(self.link.timeout_cycles), Composer(identity)
+        deframer, composer = Deframer(self.link.timeout_bits), Composer(identity)
         stuffer, intake, counters = Stuffer(), Intake(identity.input, credits), Counters()
         m.submodules.deframer = deframer
         m.submodules.composer = composer
@@ -151,23 +157,30 @@ class Core(wiring.Component):  # type: ignore[misc]
         wiring.connect(m, stuffer.o, wiring.flipped(self.o))
         m.d.comb += [stuffer.close.eq(composer.close), composer.closed.eq(stuffer.closed)]
 
-        # Is it a frame, of the right length, with a credit?
+        # Is it a frame, of the right length, with a credit? All is settled long before the next
+        # byte comes.
         plain, packed = deframer.kind == Kind.INFER, deframer.kind == Kind.INFER_PACKED
-        frame, fits = plain | packed, Signal()
+        frame, fits, full = Signal(), Signal(), Signal()
         sizes = [identity.input.frame_bytes(packed=p) for p in (False, True)]
-        m.d.comb += fits.eq(deframer.length == Mux(frame, Mux(plain, *sizes), 0))
         unanswered = Signal(range(credits + 1))
-        storing, taking = Signal(), Signal()
+        storing, opened = Signal(), Signal()
+        m.d.sync += [
+            frame.eq(plain | packed),
+            fits.eq(deframer.length == Mux(plain, sizes[0], Mux(packed, sizes[1], 0))),
+            full.eq(unanswered == credits),
+            opened.eq(deframer.opened),
+        ]
         m.d.comb += [
-            taking.eq(
-                Mux(deframer.opened, frame & fits & (unanswered != credits), storing),
-            ),
-            intake.store.eq(taking & deframer.payload_valid),
-            intake.data.eq(deframer.payload),
+            intake.open.eq(opened & frame & fits & ~full),
             intake.packed.eq(packed),
+            intake.store.eq(storing & deframer.payload_valid),
+            intake.data.eq(deframer.payload),
             intake.rollback.eq(deframer.end & ~intake.commit),
         ]
-        m.d.sync += storing.eq(taking & ~deframer.end)
+        with m.If(opened):
+            m.d.sync += storing.eq(intake.open)
+        with m.If(deframer.end):
+            m.d.sync += storing.eq(0)
 
         # At the end of a message: commit, ask for a reply, or complain.
         ask = Signal()
@@ -220,22 +233,23 @@ class Core(wiring.Component):  # type: ignore[misc]
         ]
 
         resetting = Signal(range(_RESET_CYCLES + 1))
+        m.d.sync += clear.eq(reset_request | (resetting > 1))
         m.d.comb += [
-            clear.eq(resetting != 0),
             composer.abort.eq(clear),
             self.network_rst.eq(clear),
         ]
         with m.If(reset_request):
             m.d.sync += resetting.eq(_RESET_CYCLES)
-        with m.Elif(clear):
+        with m.Elif(resetting != 0):
+            m.d.sync += resetting.eq(resetting - 1)
+        with m.If(clear):
             m.d.sync += [
-                resetting.eq(resetting - 1),
                 *(register.eq(0) for register in (newest, oldest, unanswered, storing)),
             ]
 
         m.d.comb += [
             counters.frames.eq(composer.result),
-            counters.stall_cycles.eq(self.m_axis_tvalid & ~self.m_axis_tready),
+            counters.stall_cycles.eq(self.m_axis_tvalid & ~self.m_axis_tready & ~composer.telling),
             counters.damaged.eq(damaged),
             counters.refused.eq(refused),
             counters.busy.eq(busy),
@@ -249,12 +263,13 @@ class Core(wiring.Component):  # type: ignore[misc]
             (self.active, intake.commit | composer.result),
             (self.error, trouble | self.network_error),
         ):
-            glow = Signal(_GLOW_BITS, name=f"{lamp.name}_glow")
-            m.d.comb += lamp.eq(glow != 0)
+            # Counts up and stops, so that it is only ever set to 0.
+            glow = Signal(_GLOW_BITS + 1, name=f"{lamp.name}_glow")
+            m.d.comb += lamp.eq(~glow[-1])
             with m.If(lit):
-                m.d.sync += glow.eq(-1)
-            with m.Elif(glow != 0):
-                m.d.sync += glow.eq(glow - 1)
+                m.d.sync += glow.eq(0)
+            with m.Elif(~glow[-1]):
+                m.d.sync += glow.eq(glow + 1)
         return m
 
 

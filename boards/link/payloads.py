@@ -131,9 +131,9 @@ class Identity:
         _, protocol, credits, clock_hz, baud, design = _IDENTITY.unpack_from(payload)
         formats = []
         for at in (_IDENTITY.size, _IDENTITY.size + _FORMAT.size):
-            *sizes, signed = _FORMAT.unpack_from(payload, at)
-            formats.append(Format(*sizes, bool(signed)))
-        return cls(credits, clock_hz, baud, design, *formats, protocol=protocol)
+            height, width, channels, bits, signed = _FORMAT.unpack_from(payload, at)
+            formats.append(Format(height, width, channels, bits, bool(signed)))
+        return cls(credits, clock_hz, baud, design, formats[0], formats[1], protocol)
 
 
 @dataclass(frozen=True)

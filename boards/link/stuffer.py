@@ -32,7 +32,7 @@ class Stuffer(wiring.Component):  # type: ignore[misc]
     o : ``Out(stream)``
         Bytes for the line.
     waiting : ``Out(range(DEPTH))``
-        Bytes that wait, also those of the open block.
+        Bytes that waited a cycle ago, also those of the open block.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,8 @@ class Stuffer(wiring.Component):  # type: ignore[misc]
         first = Signal(range(DEPTH))  # the next byte to leave
         committed = Signal(range(DEPTH))  # and behind the last that may
         room = Signal()
-        m.d.comb += [self.waiting.eq(end - first), room.eq(self.waiting < DEPTH - 2)]
+        # Two cycles old, in which at most three bytes came.
+        m.d.sync += [self.waiting.eq(end - first), room.eq(self.waiting < DEPTH - 8)]
 
         def close_block(then: str) -> None:
             """Write its length; the next block, if any, begins behind it."""

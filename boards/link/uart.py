@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -67,7 +67,7 @@ class Uart:
 class Receiver(wiring.Component):  # type: ignore[misc]
     """Listens to a line; samples each bit in its middle.
 
-    Timing: ``valid`` comes in the middle of the stop bit, two cycles later for synchronisation.
+    Timing: ``valid`` comes in the middle of the stop bit, four cycles later for synchronisation.
 
     Members
     -------
@@ -87,24 +87,27 @@ class Receiver(wiring.Component):  # type: ignore[misc]
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
-        line = Signal(3, init=0b111)
+        # Behind two registers that synchronise comes the bit in which a start is looked for, and
+        # two cycles behind that the one that is sampled: so long does noticing it take.
+        line = Signal(5, init=0b11111)
         m.d.sync += line.eq(Cat(line[1:], self.rx))
-        bit = line[0]
-        phase, sample = Signal(_PHASE_BITS), Signal()
+        start, bit = ~line[2], line[0]
+        phase = Signal(_PHASE_BITS)
+        past_middle, sample = Signal(), Signal()
         left = Signal(range(11))  # bits to come, with start and stop; 0 while the line is idle
         broken = Signal()  # waiting for the end of a break
         shift = Signal(8, reset_less=True)
-        m.d.comb += self.data.eq(shift)
+        m.d.comb += [self.data.eq(shift), sample.eq(phase[-1] & ~past_middle)]
         m.d.sync += [
-            Cat(phase, sample).eq(phase + self.uart.step),
+            phase.eq(phase + self.uart.step),
+            past_middle.eq(phase[-1]),
             self.valid.eq(0),
             self.bad.eq(0),
         ]
-        # Half a bit, less the two cycles in which the start bit is noticed and the sample taken.
-        half = (1 << (_PHASE_BITS - 1)) + 2 * self.uart.step
         with m.If(left == 0):
-            m.d.sync += [phase.eq(half), sample.eq(0), broken.eq(broken & ~bit)]
-            with m.If(~bit & ~broken):
+            # A counter that is only ever set to 0 keeps its carry chain on all devices.
+            m.d.sync += [phase.eq(0), past_middle.eq(0), broken.eq(broken & start)]
+            with m.If(start & ~broken):
                 m.d.sync += left.eq(10)
         with m.Elif(sample):
             m.d.sync += left.eq(left - 1)
@@ -137,16 +140,16 @@ class Transmitter(wiring.Component):  # type: ignore[misc]
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
-        phase, tick = Signal(_PHASE_BITS), Signal()
-        total = Signal(_PHASE_BITS + 1)
+        phase, tick = Signal(_PHASE_BITS + 1), Signal()
         left = Signal(range(11))
         shift = Signal(9, init=0x1FF)
         m.d.comb += [
-            total.eq(phase + self.uart.step),
-            tick.eq(total[-1]),
+            tick.eq(phase[-1]),
             self.i.ready.eq((left == 0) | ((left == 1) & tick)),
         ]
-        m.d.sync += phase.eq(Mux(left == 0, 0, total))
+        m.d.sync += phase.eq(phase[:-1] + self.uart.step)
+        with m.If(left == 0):
+            m.d.sync += phase.eq(0)
         with m.If(self.i.ready):
             with m.If(self.i.valid):
                 m.d.sync += [

@@ -54,8 +54,8 @@ class Echo(wiring.Component):
         return m
 
 
-def make_link(frame, *, credits=4, timeout_cycles=200, clock_hz=1_000_000, baud=100_000):
-    return Link(Identity(credits, clock_hz, baud, b"12345678", frame, frame), timeout_cycles)
+def make_link(frame, *, credits=4, timeout_bits=8, clock_hz=1_000_000, baud=100_000):
+    return Link(Identity(credits, clock_hz, baud, b"12345678", frame, frame), timeout_bits)
 
 
 class Host:
@@ -111,10 +111,10 @@ class Host:
         """Send bytes; the messages that come until then and in ``idle`` cycles behind."""
         found = []
         for byte in line:
-            if self.gaps:
-                for _ in range(self.rng.randrange(4)):
-                    found += await self.cycle()
             found += await self.cycle(byte)
+            # As fast as a core takes bytes, or slower.
+            for _ in range(3 + (self.rng.randrange(4) if self.gaps else 0)):
+                found += await self.cycle()
         for _ in range(idle):
             if until is not None and len(found) >= until:
                 break
