@@ -33,6 +33,7 @@ from sqwire.hw.staircase import Staircase
 from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator
 
+BOARD = find_board("ulx3s_85f")
 HERE = Path(__file__).parent
 ROUTE_CLOCK_HZ = 200e6
 MOST_ROUTED_AREA = 12_000

@@ -14,7 +14,7 @@ from sqwire.compiler.build import Build
 from .catalog import boards
 from .errors import DeviceError
 from .link.client import Client, Line, Traffic
-from .link.codec import Kind
+from .link.codec import Kind, line_bytes
 from .link.payloads import Identity, State
 from .ports import find_port, open_port
 
@@ -39,7 +39,8 @@ class Device:
     baud
         Rate of the line.
     timeout_seconds, retries
-        A request that is not answered in time is sent again, so many times at most.
+        A request that is not answered in time is sent again, so many times at most. To the time
+        comes what the frames that may be unanswered take on the line.
     packed
         Send codes at their own width, where that is less than whole bytes.
 
@@ -70,6 +71,7 @@ class Device:
             self._client.reset()
             self.identity = self._client.identify()
             self._check(self.identity)
+            self._client.timeout_seconds += self._line_seconds()
         except BaseException:
             self._client.close()
             raise
@@ -87,6 +89,12 @@ class Device:
                 f"{self.build.path}, not {identity.design.hex()}; "
                 f"run: sqwire program {self.build.path}"
             )
+
+    def _line_seconds(self) -> float:
+        """What all frames that may be unanswered, and one more, take on the line."""
+        frames = (self.identity.input, self.identity.output)
+        size = sum(line_bytes(frame.frame_bytes(packed=False)) for frame in frames)
+        return 10 * size * (self.identity.credits + 1) / self.identity.baud
 
     @property
     def traffic(self) -> Traffic:

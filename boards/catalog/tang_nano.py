@@ -31,7 +31,7 @@ BOARDS = (
             error=("led", 5),
             button=("button", 0),
         ),
-        programmer=open_fpga_loader("-b", "tangnano9k"),
+        programmer=open_fpga_loader("-b", "tangnano9k", "--file-type", "fs"),
         baud=1_000_000,
         usb_ids=((0x0403, 0x6010),),
         ring_bytes=4096,

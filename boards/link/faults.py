@@ -30,7 +30,7 @@ class Faults:
 
 
 class FaultyLine:
-    """A line around another one, in both directions, with a fixed seed; ``struck`` counts faults."""
+    """A line around another one that damages both directions; ``struck`` counts faults."""
 
     def __init__(self, line: Line, faults: Faults, seed: int = 0) -> None:
         self._line, self.faults, self._random = line, faults, random.Random(seed)

@@ -17,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .boards.board import Board
+from .boards.fit import formats_of, top_for
 from .boards.link.link import Link
 from .boards.top import Top
-from .compiler.emit import rtlil_to_verilog
+from .compiler.build import Build
+from .compiler.emit import TOP, rtlil_to_verilog
 from .sim import toolchain
 from .sim.toolchain import SimulationError
 
-__all__ = ["Report", "SimulatedBoard", "Workplace"]
+__all__ = ["Report", "Running", "SimulatedBoard", "Workplace", "board_for"]
 
 _BOARDS = Path(__file__).parent / "boards"
 _BUILT = "built.json"
@@ -215,3 +218,13 @@ class Running:
                 )
             self.report = Report(**json.loads(self.file.read_text()))
         return self.report
+
+
+def board_for(
+    build: Build, board: Board, *, clock_hz: int | None = None, baud: int | None = None
+) -> SimulatedBoard:
+    """A board with a build on it, kept in the build folder until the design changes."""
+    top = top_for(board, formats_of(build), build.files["design.il"], clock_hz=clock_hz, baud=baud)
+    folder = build.path / "simulation"
+    place = Workplace(folder / "board", folder / "library")
+    return SimulatedBoard.build(top, board.oscillator_hz, TOP, [build.design], place)
