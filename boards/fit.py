@@ -47,11 +47,11 @@ def top_for(
     ValueError
         If the PLL cannot make the clock, or the clock not the rate, or a frame is too long.
     """
-    clock_hz = clock_hz or board.clock_hz
+    clock_hz = board.clock_hz if clock_hz is None else clock_hz
     identity = Identity(
         credits_for(formats[0], board.ring_bytes),
         clock_hz,
-        baud or board.baud,
+        board.baud if baud is None else baud,
         bytes.fromhex(design_sha256)[:8],
         *formats,
     )

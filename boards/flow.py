@@ -79,7 +79,8 @@ def synth(
     """
     if not isinstance(build, Build):
         build = Build.load(build)
-    clock_hz, baud = int(clock_hz or board.clock_hz), baud or board.baud
+    clock_hz = board.clock_hz if clock_hz is None else int(clock_hz)
+    baud = board.baud if baud is None else baud
     with _alone(build.path):
         known = _known(build, board, clock_hz, baud, seed)
         if known is not None and (known.fmax_hz >= known.clock_hz or not require_clock):
@@ -148,7 +149,8 @@ def run_flow(
     of the link, at pins anywhere and without a PLL: to measure it, not to use it. Other
     parameters and errors as for :func:`synth`.
     """
-    clock_hz, baud = int(clock_hz or board.clock_hz), baud or board.baud
+    clock_hz = board.clock_hz if clock_hz is None else int(clock_hz)
+    baud = board.baud if baud is None else baud
     if not 0 < clock_hz < 1e9:
         raise ValueError(f"run_flow: clock_hz must be above 0 and below 1 GHz, not {clock_hz}")
     source = design_il.read_bytes()

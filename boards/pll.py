@@ -78,10 +78,12 @@ def ecp5(oscillator_hz: int, clock_hz: int) -> Pll:
         output="CLKOP",
         lock="LOCK",
         feedback="CLKFB",
-        pins=dict.fromkeys(
-            ["RST", "STDBY", "PHASESEL0", "PHASESEL1", "PHASEDIR", "PHASESTEP", "PHASELOADREG"], 0
-        )
-        | {"PLLWAKESYNC": 0, "ENCLKOP": 0},
+        # As ecppll has them.
+        pins={
+            **dict.fromkeys(["RST", "STDBY", "PHASESEL0", "PHASESEL1"], 0),
+            **dict.fromkeys(["PHASEDIR", "PHASESTEP", "PHASELOADREG"], 1),
+            **dict.fromkeys(["PLLWAKESYNC", "ENCLKOP"], 0),
+        },
         attributes={
             "FREQUENCY_PIN_CLKI": f"{oscillator_hz / 1e6:g}",
             "FREQUENCY_PIN_CLKOP": f"{clock_hz / 1e6:g}",

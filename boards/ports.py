@@ -65,7 +65,9 @@ def open_port(port: str, baud: int) -> serial.Serial:
 
 
 def _reason(port: str, baud: int, error: OSError | ValueError) -> str:
-    number = getattr(error, "errno", None)
+    # pyserial hands on some errors as text only; then the one it met stands behind.
+    numbers = [e.args[0] for e in (error, error.__context__) if e is not None and e.args]
+    number = next((n for n in numbers if isinstance(n, int)), None)
     if isinstance(error, ValueError):
         return f"it must take {baud} baud, and does not; choose another rate with --baud"
     if number == errno.ENOENT:
