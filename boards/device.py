@@ -154,7 +154,8 @@ class Device:
         frame = self.identity.input
         shape = (frame.height, frame.width, frame.channels)
         if codes.ndim != 4 or codes.shape[1:] != shape:
-            raise ValueError(f"Codes: their shape must be (frames, *{shape}), not {codes.shape}")
+            wanted = ", ".join(map(str, shape))
+            raise ValueError(f"Codes: their shape must be (frames, {wanted}), not {codes.shape}")
         replies = [self._send(one) for one in codes]
         try:
             return self._gather(replies, progress)

@@ -157,7 +157,9 @@ class Client:
             self._open.clear()
             self._waiting.clear()
         for request in requests:
-            request.future.set_exception(failure)
+            # Those that were never sent may have been given up by who asked.
+            if request.tries or request.future.set_running_or_notify_cancel():
+                request.future.set_exception(failure)
 
     def _count(self, **changes: int) -> None:
         old = self.traffic

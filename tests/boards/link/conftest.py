@@ -3,15 +3,20 @@
 import random
 
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
+from sqwire.boards import pll
 from sqwire.boards.link.codec import Decoder
 from sqwire.boards.link.link import Link
 from sqwire.boards.link.payloads import Format, Identity
+from sqwire.boards.top import Top
+from sqwire.compiler.emit import rtlil_to_verilog
+from sqwire.simulated import SimulatedBoard, Workplace
 
 
 class Echo(wiring.Component):
@@ -132,3 +137,22 @@ def host():
 def small():
     """A frame of 2 x 3 positions with 2 channels of 3 bits."""
     return Format(2, 3, 2, 3, True)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """Where compiled parts of Verilator are kept."""
+    return tmp_path_factory.mktemp("library")
+
+
+@pytest.fixture(scope="session")
+def echo(tmp_path_factory, library):
+    """A simulated iCEBreaker with the network :class:`Echo`, at six cycles a bit."""
+    frame = Format(2, 3, 2, 3, True)
+    link = make_link(frame, clock_hz=18_000_000, baud=3_000_000, timeout_bits=14)
+    top = Top(link, pll.ice40(12_000_000, 18_000_000, pad=True))
+    folder = tmp_path_factory.mktemp("echo")
+    text = str(rtlil.convert(Echo(frame), name="echo", emit_src=False))
+    network = rtlil_to_verilog(text, folder, name="echo")
+    place = Workplace(folder / "board", library)
+    return SimulatedBoard.build(top, 12_000_000, "echo", [network], place)
