@@ -44,6 +44,13 @@ class Deframer(wiring.Component):  # type: ignore[misc]
 
     def __init__(self, timeout_bits: int) -> None:
         self.timeout_bits = timeout_bits
+        # What proofs look at: bytes of messages, unstuffed; their CRC; how many of the header, the
+        # payload (still to come) and the CRC; whether there were more; whether one was damaged.
+        self.byte, self.byte_valid = Signal(8), Signal()
+        self.crc = CRC.create()
+        self.head, self.rest = Signal(range(HEADER_BYTES + 1)), Signal(16)
+        self.tail, self.over = Signal(range(CRC_BYTES + 1)), Signal()
+        self.broken = Signal()
         super().__init__(
             {
                 "valid": In(1),
@@ -63,23 +70,24 @@ class Deframer(wiring.Component):  # type: ignore[misc]
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
-        m.submodules.crc = crc = CRC.create()
+        m.submodules.crc = crc = self.crc
+        byte, byte_valid = self.byte, self.byte_valid
 
         # Cycle 0: a byte comes. Is it data, the length of a block, an end?
         begun = Signal()  # something came since the last 0
-        broken = Signal()  # and a part of it was damaged
+        broken = self.broken  # and a part of it was damaged
         left = Signal(8)  # bytes to come of the block
         zero = Signal()  # a 0 was left out behind the block, unless the message ends
         waited = Signal(self.timeout_bits + 1)
         code, last = left == 0, self.data == 0
-        byte, byte_valid = Signal(8), Signal()
-        ending, whole, late = Signal(), Signal(), Signal()
+        ending, whole, late, forsaken = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += forsaken.eq(waited[-1] & ~self.valid & ~self.bad)
         m.d.sync += [
             byte.eq(Mux(code, 0, self.data)),
             byte_valid.eq(self.valid & ~last & (~code | zero)),
-            ending.eq(begun & ~ending & ((self.valid & last) | waited[-1])),
-            whole.eq(code & ~broken & ~waited[-1]),
-            late.eq(waited[-1]),
+            ending.eq(begun & ~ending & ((self.valid & last) | forsaken)),
+            whole.eq(code & ~broken),
+            late.eq(forsaken),
             waited.eq(waited + 1),
         ]
         with m.If(self.valid & ~last):
@@ -97,10 +105,8 @@ class Deframer(wiring.Component):  # type: ignore[misc]
 
         # Cycle 1: fields: five bytes of header, the payload, four bytes of CRC.
         header = Signal(8 * HEADER_BYTES)
-        head = Signal(range(HEADER_BYTES + 1))
-        rest, some = Signal(16), Signal()  # bytes of the payload to come; is it any
-        tail = Signal(range(CRC_BYTES + 1))
-        over = Signal()
+        head, rest, tail, over = self.head, self.rest, self.tail, self.over
+        some = Signal()  # rest != 0
         in_header = head != HEADER_BYTES
         m.d.comb += [
             Cat(self.kind, self.sequence, self.length).eq(header),
@@ -133,7 +139,7 @@ class Deframer(wiring.Component):  # type: ignore[misc]
         # Cycle 2: was it a message?
         m.d.sync += [
             self.end.eq(ending),
-            self.good.eq(whole & ~in_header & ~some & (tail == CRC_BYTES) & ~over & match),
+            self.good.eq(whole & ~in_header & ~some & (tail == CRC_BYTES) & ~over & match & ~late),
             self.timed_out.eq(ending & late),
         ]
         with m.If(ending):

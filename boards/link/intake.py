@@ -40,6 +40,7 @@ class Intake(wiring.Component):  # type: ignore[misc]
 
     def __init__(self, frame: Format, credits: int) -> None:
         self.frame, self.credits = frame, credits
+        self.waiting = Signal(range(credits + 1))  # frames that count and are not fed
         super().__init__(
             {
                 "open": In(1),
@@ -76,8 +77,7 @@ class Intake(wiring.Component):  # type: ignore[misc]
         with m.If(self.rollback):
             m.d.sync += at.eq(base)
 
-        waiting = Signal(range(self.credits + 1))  # frames that count and are not fed
-        some, fed = Signal(), Signal()
+        waiting, some, fed = self.waiting, Signal(), Signal()
         m.d.sync += [waiting.eq(waiting + self.commit - fed), some.eq((waiting != 0) & ~fed)]
         self._feed(m, read, depth, some, fed)
         return m
@@ -130,11 +130,10 @@ class Intake(wiring.Component):  # type: ignore[misc]
                 ]
                 m.next = "SHIFT"
                 with m.If(last_channel):
-                    m.d.sync += self.tvalid.eq(1)
                     m.next = "OFFER"
             with m.State("OFFER"):
+                m.d.comb += self.tvalid.eq(1)
                 with m.If(self.tready):
-                    m.d.sync += self.tvalid.eq(0)
                     m.next = "TAKEN"
             with m.State("TAKEN"):
                 # A cycle of its own, so that little hangs on the network's `ready`.

@@ -102,12 +102,13 @@ class SimulatedBoard:
         shell: Path | None = None,
         includes: Sequence[Path] = (),
         defines: Sequence[str] = (),
+        allow_warnings: Sequence[str] = (),
         timeout_seconds: float = 900,
     ) -> SimulatedBoard:
         """Compile a top level around the module ``network`` of ``sources``.
 
-        ``shell`` is Verilog that stands for that of ``top``. A folder that holds the same build
-        already is used as it is.
+        ``shell`` is Verilog that stands for that of ``top``, its netlist for one. A folder that
+        holds the same build already is used as it is.
 
         Raises
         ------
@@ -140,7 +141,7 @@ class SimulatedBoard:
             "verilator", "--cc", "--exe", "--build", "-O3", "--noassert", "--threads", "1",
             "--x-assign", "fast", "--x-initial", "fast", "--no-timing",
             "--top-module", "sqwire_board", "--Mdir", str(folder), "-o", "bridge",
-            *(f"-Wno-{name}" for name in _ALLOWED_WARNINGS),
+            *(f"-Wno-{name}" for name in (*_ALLOWED_WARNINGS, *allow_warnings)),
             *(f"-D{name}" for name in defines), *(f"-I{path}" for path in includes),
             *map(str, [*files, shell, *sources]),
         ]  # fmt: skip

