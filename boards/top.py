@@ -74,6 +74,7 @@ class Top:
             o_m_axis_tdata=link.m_axis_tdata,
             o_m_axis_tvalid=link.m_axis_tvalid,
             i_m_axis_tready=link.m_axis_tready,
+            o_m_axis_tlast=Signal(name="m_axis_tlast"),  # the link counts for itself
             o_error=link.network_error,
         )
         m.d.comb += [
