@@ -84,7 +84,7 @@ class Deframer(wiring.Component):  # type: ignore[misc]
         m.d.comb += forsaken.eq(waited[-1] & ~self.valid & ~self.bad)
         m.d.sync += [
             byte.eq(Mux(code, 0, self.data)),
-            byte_valid.eq(self.valid & ~last & (~code | zero)),
+            byte_valid.eq(self.valid & ~last & (~code | zero) & ~ending),
             ending.eq(begun & ~ending & ((self.valid & last) | forsaken)),
             whole.eq(code & ~broken),
             late.eq(forsaken),
