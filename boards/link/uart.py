@@ -67,7 +67,7 @@ class Uart:
 class Receiver(wiring.Component):  # type: ignore[misc]
     """Listens to a line; samples each bit in its middle.
 
-    Timing: ``valid`` comes in the middle of the stop bit, four cycles later for synchronisation.
+    Timing: ``valid`` comes in the middle of the stop bit, two cycles later for synchronisation.
 
     Members
     -------
@@ -87,27 +87,32 @@ class Receiver(wiring.Component):  # type: ignore[misc]
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
-        # Behind two registers that synchronise comes the bit in which a start is looked for, and
-        # two cycles behind that the one that is sampled: so long does noticing it take.
-        line = Signal(5, init=0b11111)
+        line = Signal(3, init=0b111)
         m.d.sync += line.eq(Cat(line[1:], self.rx))
-        start, bit = ~line[2], line[0]
+        bit = line[0]
+        # A counter that is only ever set to 0 keeps its carry chain on all devices, so a bit is
+        # not sampled where the phase overflows but where it passes the middle, less the two
+        # cycles in which the start is noticed.
         phase = Signal(_PHASE_BITS)
-        past_middle, sample = Signal(), Signal()
+        middle = (1 << _PHASE_BITS - 1) - 2 * self.uart.step >> _PHASE_BITS - 6
+        past_middle, was_past, sample = Signal(), Signal(), Signal()
         left = Signal(range(11))  # bits to come, with start and stop; 0 while the line is idle
         broken = Signal()  # waiting for the end of a break
         shift = Signal(8, reset_less=True)
-        m.d.comb += [self.data.eq(shift), sample.eq(phase[-1] & ~past_middle)]
+        m.d.comb += [
+            self.data.eq(shift),
+            past_middle.eq(phase[-6:] >= middle),
+            sample.eq(past_middle & ~was_past),
+        ]
         m.d.sync += [
             phase.eq(phase + self.uart.step),
-            past_middle.eq(phase[-1]),
+            was_past.eq(past_middle),
             self.valid.eq(0),
             self.bad.eq(0),
         ]
         with m.If(left == 0):
-            # A counter that is only ever set to 0 keeps its carry chain on all devices.
-            m.d.sync += [phase.eq(0), past_middle.eq(0), broken.eq(broken & start)]
-            with m.If(start & ~broken):
+            m.d.sync += [phase.eq(0), was_past.eq(0), broken.eq(broken & ~bit)]
+            with m.If(~bit & ~broken):
                 m.d.sync += left.eq(10)
         with m.Elif(sample):
             m.d.sync += left.eq(left - 1)

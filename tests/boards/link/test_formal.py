@@ -13,6 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In
 
+from sqwire.boards.link import deframe
 from sqwire.boards.link.deframe import Deframer
 from sqwire.boards.link.intake import Intake
 from sqwire.boards.link.payloads import Format
@@ -94,21 +95,32 @@ class DeframerProof(wiring.Component):
         m.d.comb += Assert(~spoiled | dut.broken | dut.end)
 
 
+def crc_step(crc, data, bits):
+    """CRC-32 of zlib, a bit at a time, without its final inversion."""
+    crc = crc ^ data
+    for _ in range(bits):
+        crc = (crc >> 1) ^ Mux(crc[0], 0xEDB88320, 0)
+    return crc
+
+
 class CrcProof(DeframerProof):
-    """And it has the right CRC, computed again in another way: a byte at a time."""
+    """And it has the right CRC, computed again in another way."""
 
     def check(self, m, dut, good):
-        m.submodules.ghost = ghost = catalog.CRC32_ISO_HDLC(data_width=8).create()
-        m.d.comb += [
-            ghost.data.eq(dut.byte),
-            ghost.valid.eq(dut.byte_valid),
-            ghost.start.eq(dut.end),
-        ]
-        m.d.comb += Assert(~good | ghost.match_detected)
-        # What makes the induction go through: both are equal between bytes.
-        busy = Signal()
-        m.d.sync += busy.eq(dut.byte_valid)
-        m.d.comb += Assert(dut.byte_valid | busy | (dut.crc.crc == ghost.crc))
+        crc, got = Signal(32, init=0xFFFFFFFF), Signal(32)
+        m.d.comb += got.eq(~dut.crc.crc)
+        with m.If(dut.byte_valid):
+            m.d.sync += crc.eq(crc_step(crc, dut.byte, 8))
+        with m.If(dut.end):
+            m.d.sync += crc.eq(0xFFFFFFFF)
+        # The CRC of a message with its CRC behind it is always this.
+        m.d.comb += Assert(~good | (crc == 0xDEBB20E3))
+
+        # What makes the induction go through: they are equal between bytes, and in the midst of
+        # one half of it is missing.
+        half, upper = Signal(), Signal(4)
+        m.d.sync += [half.eq(dut.byte_valid), upper.eq(dut.byte[4:])]
+        m.d.comb += Assert(Mux(half, crc_step(got, upper, 4), got) == crc)
 
 
 class IntakeProof(wiring.Component):
@@ -163,14 +175,13 @@ class StufferProof(wiring.Component):
 
 @pytest.mark.parametrize(
     ("proof", "depth"),
-    [(DeframerProof, 8), (CrcProof, 8), (IntakeProof, 50), (StufferProof, 4)],
+    [(DeframerProof, 8), (CrcProof, 4), (IntakeProof, 50), (StufferProof, 4)],
 )
 def test_proof(proof, depth, tmp_path):
     prove(proof(), tmp_path, depth)
 
 
-def test_a_deframer_with_another_crc_is_found_out(tmp_path):
-    proof = CrcProof()
-    proof.dut.crc = catalog.CRC32_MPEG_2(data_width=4).create()
+def test_a_deframer_with_another_crc_is_found_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(deframe, "CRC", catalog.CRC32_MPEG_2(data_width=4))
     with pytest.raises(AssertionError, match=r"FAIL|UNKNOWN"):
-        prove(proof, tmp_path, 8)
+        prove(CrcProof(), tmp_path, 4)
