@@ -28,6 +28,7 @@ from sqwire.boards.shell import Shell
 from sqwire.boards.tools import NEXTPNR, YOSYS, SynthError, Workshop
 from sqwire.compiler.emit import TOP, emit_rtlil
 from sqwire.compiler.schedule import schedule
+from sqwire.hw.axis import Port
 from sqwire.hw.folded.check import check
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.network import Network, Source, Stage
@@ -139,15 +140,17 @@ def measure_area(weight, lanes, ring, multiplier, seeds, *, size=14):
     x = np.random.default_rng(0).integers(0, 16, (1, small.beats_in, 1))
     check_operator(small, x, timeout_cycles=20_000)
     spec = circuit(weight, lanes, ring, multiplier, size)
-    network = Network(spec.inputs[0], spec.beats_in, (Stage("layer", spec, (Source(None),)),))
+    port = Port(spec.inputs[0], spec.beats_in)
+    network = Network((port,), (Stage("layer", spec, (Source(None),)),), (Source("layer"),))
     row = {"multiplier": multiplier, "lanes": lanes, "ring": ring, "acc_bits": spec.acc_bits}
     row |= {"cycles": spec.program.cycles, "interval_cycles": spec.interval_cycles}
+    board = find_board("ulx3s_85f")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "design.il").write_text(emit_rtlil(network))
-        shell = Shell(network.axis_input, network.axis_output)
+        shell = Shell(*network.inputs, *network.outputs)
         (work / "shell.il").write_text(shell.to_rtlil(TOP))
-        cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP)
+        cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP, board)
         row |= cells.to_json()
         row["sites"] = cells.area + 2 * cells.lutram
         row["sites_a_lane"] = round(row["sites"] / lanes, 1)
@@ -159,8 +162,8 @@ def measure_area(weight, lanes, ring, multiplier, seeds, *, size=14):
                 routed.mkdir()
                 try:
                     result = run_flow(
-                        work / "design.il", TOP, network.axis_input, network.axis_output,
-                        find_board("ulx3s_85f"), routed, clock_hz=ROUTE_CLOCK_HZ, seed=seed,
+                        work / "design.il", TOP, *network.inputs, *network.outputs,
+                        board, routed, clock_hz=ROUTE_CLOCK_HZ, seed=seed, bare=True,
                         require_clock=False,
                     )  # fmt: skip
                 except SynthError as error:

@@ -34,6 +34,7 @@ from sqwire.hw.staircase import Staircase
 from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator
 
+BOARD = find_board("ulx3s_85f")
 HERE = Path(__file__).parent
 ROUTE_CLOCK_HZ = 200e6
 MOST_ROUTED_AREA = 12_000
@@ -103,14 +104,14 @@ def measure(name, task, route):
         shell = Shell(*built.inputs, *built.outputs)
         (work / "shell.il").write_text(shell.to_rtlil(TOP))
         start = time.monotonic()
-        cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP)
+        cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP, BOARD)
         row |= cells.to_json() | {"yosys_seconds": round(time.monotonic() - start, 1)}
         if route and cells.area <= MOST_ROUTED_AREA:
             routed = work / "routed"
             routed.mkdir()
             result = run_flow(
                 work / "design.il", TOP, *built.inputs, *built.outputs,
-                find_board("ulx3s_85f"), routed, clock_hz=ROUTE_CLOCK_HZ, require_clock=False,
+                BOARD, routed, clock_hz=ROUTE_CLOCK_HZ, bare=True, require_clock=False,
             )  # fmt: skip
             row["fmax_mhz"] = round(result.fmax_hz / 1e6, 1)
     return row

@@ -1,70 +1,118 @@
-"""What the flow must know about a board: the device, its clock and some pins."""
+"""What the flow and the host must know about a board, as data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["Board", "Resources"]
+from amaranth.build.dsl import Attrs, Pins, Resource, Subsignal
+
+from .top import PORTS
+
+__all__ = ["Board", "Pin", "Programmer", "Resources", "pins_of"]
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What the device holds: 4-input look-up tables, flip-flops, 18x18 multipliers, and block
-    RAMs of 18 kbit."""
+    """What the device holds: 4-input look-up tables, flip-flops, multipliers, block RAMs.
+
+    ``bram_bits`` is what one block RAM holds.
+    """
 
     lut4: int
     ff: int
     dsp: int
     bram: int
+    bram_bits: int
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pin of the device: ``site`` is its ball or number, ``invert`` whether low means yes,
+    ``attributes`` what the device's constraint file takes (voltage standard, pull-up)."""
+
+    site: str
+    invert: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Programmer:
+    """What loads a bitstream: ``command`` without the file, ``install`` how to get it."""
+
+    command: tuple[str, ...]
+    install: str
 
 
 @dataclass(frozen=True)
 class Board:
-    """A board with a Lattice ECP5.
+    """A board.
 
-    ``name`` is what the command line takes. ``device``, ``package`` and ``speed`` are as nextpnr
-    takes them (``85k``, ``CABGA381``, 6). ``clock_site`` is the ball of the oscillator of
-    ``clock_hz``. ``header`` gives the ball of each free header pin; ``shell`` says which of those
-    the pins of :class:`sqwire.boards.shell.Shell` use. ``io_type`` is the voltage standard of all
-    of them. ``programmer`` is the board's name in openFPGALoader.
+    ``name`` is what the command line takes. ``family`` names one of
+    :data:`sqwire.boards.families.FAMILIES`; ``device``, ``package`` and ``speed`` are as its
+    nextpnr takes them. ``oscillator_hz`` is the clock at pin ``clk``, ``clock_hz`` what designs
+    run at unless another clock is wanted. ``pins`` has the pins of
+    :class:`sqwire.boards.top.Top` that the board has. ``baud`` is what the line runs at unless
+    another rate is wanted, ``usb_ids`` by what its adapter is found, ``ring_bytes`` the memory
+    for frames that wait. ``pll_pad`` says that the clock's pin is the PLL's own (iCE40).
 
     Raises
     ------
     ValueError
-        If ``shell`` names a pin that the header does not have, or one pin twice.
+        If a pin that must be there is missing, is unknown or has two uses.
     """
 
     name: str
     title: str
+    family: str
     device: str
     package: str
-    speed: int
+    speed: str
     resources: Resources
-    clock_site: str
+    oscillator_hz: int
     clock_hz: int
-    io_type: str
-    header: Mapping[str, str]
-    shell: Mapping[str, str]
-    programmer: str
+    pins: Mapping[str, Pin]
+    programmer: Programmer
+    baud: int = 3_000_000
+    usb_ids: tuple[tuple[int, int], ...] = ()
+    ring_bytes: int = 8192
+    pll_pad: bool = False
 
     def __post_init__(self) -> None:
         used: set[str] = set()
-        for port, pin in self.shell.items():
-            if pin not in self.header:
-                raise ValueError(f'Board "{self.name}": {port} must be on the header, not "{pin}"')
-            if pin in used:
-                raise ValueError(f'Board "{self.name}": pin "{pin}" must have one use, not two')
-            used.add(pin)
+        for port in ("clk", "rx", "tx"):
+            if port not in self.pins:
+                raise ValueError(f'Board "{self.name}": it must have a pin for {port}')
+        for port, pin in self.pins.items():
+            if port not in PORTS:
+                raise ValueError(f'Board "{self.name}": {port} must be one of {PORTS}')
+            if pin.site in used:
+                raise ValueError(f'Board "{self.name}": {pin.site} must have one use, not two')
+            used.add(pin.site)
 
-    def constraints(self) -> str:
-        """The pins as a Lattice preference file: ``clk`` and the ports in ``shell``."""
-        lines = [_locate("clk", self.clock_site, f"IO_TYPE={self.io_type}")]
-        for port, pin in self.shell.items():
-            # Pulled down, so that an open input is 0: no reset, no shift, no transfer.
-            lines.append(_locate(port, self.header[pin], f"IO_TYPE={self.io_type} PULLMODE=DOWN"))
-        return "".join(lines)
+    @property
+    def lit_low(self) -> bool:
+        """Whether LEDs shine while their pin is low."""
+        return "active" in self.pins and self.pins["active"].invert
 
 
-def _locate(port: str, site: str, attributes: str) -> str:
-    return f'LOCATE COMP "{port}" SITE "{site}";\nIOBUF PORT "{port}" {attributes};\n'
+def pins_of(platform: Any, **resources: tuple[str, int] | tuple[str, int, str]) -> dict[str, Pin]:
+    """Pins out of a platform of amaranth-boards.
+
+    Each of :data:`sqwire.boards.top.PORTS` is given as (name, number) of a resource, and the name
+    of one of its subsignals where it has some.
+    """
+    known = {(r.name, r.number): r for r in platform.resources}
+    return {port: _pin(known[key[:2]], *key[2:]) for port, key in resources.items()}
+
+
+def _pin(resource: Resource, part: str | None = None) -> Pin:
+    ios, attributes = list(resource.ios), dict(resource.attrs)
+    if part is not None:
+        (signal,) = (io for io in ios if isinstance(io, Subsignal) and io.name == part)
+        ios, attributes = list(signal.ios), attributes | dict(signal.attrs)
+    (pins,) = (io for io in ios if isinstance(io, Pins))
+    attributes |= {key: value for io in ios if isinstance(io, Attrs) for key, value in io.items()}
+    (site,) = pins.names
+    return Pin(site, pins.invert, {key: str(value) for key, value in attributes.items()})

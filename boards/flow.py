@@ -1,4 +1,4 @@
-"""From RTLIL to a bitstream: Yosys, nextpnr, ecppack."""
+"""From RTLIL to a bitstream: Yosys, nextpnr, a packer."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from sqwire.compiler.build import Build
 from sqwire.compiler.emit import TOP
 from sqwire.hw.axis import Port
 
-from . import nextpnr, pack, yosys
+from . import route, yosys
 from .board import Board
+from .families import FAMILIES
+from .fit import formats_of, formats_of_ports, top_for
+from .link.payloads import Format
 from .report import SynthResult
 from .shell import Shell
-from .tools import ECPPACK, NEXTPNR, YOSYS, SynthError, Workshop
+from .tools import YOSYS, SynthError, Workshop
 
 __all__ = ["ARTEFACTS", "run_flow", "synth"]
 
-ARTEFACTS = ("netlist.v", "shell.il", "design.lpf", "timing.json", "design.bit", "synth.json")
+ARTEFACTS = ("netlist.v", "shell.il", "design.pins", "timing.json", "design.bit", "synth.json")
 """What a synthesis adds to a build: the network's netlist, the RTLIL around it, the pins, the
 timing report, the bitstream, the result."""
 
@@ -38,7 +41,8 @@ def synth(
     build: Build | Path | str,
     board: Board,
     *,
-    clock_hz: float = 50e6,
+    clock_hz: float | None = None,
+    baud: int | None = None,
     seed: int = 1,
     require_clock: bool = True,
     progress: Callable[[str], None] = _silent,
@@ -55,7 +59,10 @@ def synth(
     build
         The build, or its folder.
     clock_hz
-        The clock the design must reach; nextpnr stops improving where it does.
+        The clock the design runs at, the board's own if None; nextpnr stops improving where the
+        design bears it. The board's PLL must be able to make it.
+    baud
+        The rate of the line to the host, the board's own if None.
     seed
         For placement; the same seed gives the same bitstream.
     require_clock
@@ -74,8 +81,10 @@ def synth(
     """
     if not isinstance(build, Build):
         build = Build.load(build)
+    clock_hz = board.clock_hz if clock_hz is None else int(clock_hz)
+    baud = board.baud if baud is None else baud
     with _alone(build.path):
-        known = _known(build, board, int(clock_hz), seed)
+        known = _known(build, board, clock_hz, baud, seed)
         if known is not None and (known.fmax_hz >= known.clock_hz or not require_clock):
             progress("synthesis: unchanged")
             return known
@@ -85,7 +94,7 @@ def synth(
             raise _cannot_write(build.path, error) from error
         try:
             if len(build.inputs) + len(build.outputs) > 2:
-                raise _without_board(build, work, progress)
+                raise _without_board(build, board, work, progress)
             result = run_flow(
                 build.path / "design.il",
                 TOP,
@@ -94,6 +103,8 @@ def synth(
                 board,
                 work,
                 clock_hz=clock_hz,
+                baud=baud,
+                formats=formats_of(build),
                 seed=seed,
                 cycles_per_frame=build.plan.cycles_per_frame,
                 require_clock=require_clock,
@@ -115,14 +126,16 @@ def synth(
     return result
 
 
-def _without_board(build: Build, work: Path, progress: Callable[[str], None]) -> SynthError:
+def _without_board(
+    build: Build, board: Board, work: Path, progress: Callable[[str], None]
+) -> SynthError:
     """Add the netlist to a build that no shell is for; the error that says so."""
     if "netlist.v" not in build.files:
         workshop = Workshop(work, build.path, progress)
         source = (build.path / "design.il").read_bytes()
         workshop.check_space((32 << 20) + 100 * len(source))
         (work / "design.il").write_bytes(source)
-        yosys.netlist(workshop, TOP)
+        yosys.netlist(workshop, TOP, board)
         build.add(work, ["netlist.v"])
     return SynthError(
         f"Build {build.path}: for a board it must have one input and one output, not "
@@ -139,7 +152,10 @@ def run_flow(
     board: Board,
     folder: Path,
     *,
-    clock_hz: float = 50e6,
+    clock_hz: float | None = None,
+    baud: int | None = None,
+    formats: tuple[Format, Format] | None = None,
+    bare: bool = False,
     seed: int = 1,
     cycles_per_frame: int | None = None,
     require_clock: bool = True,
@@ -150,42 +166,53 @@ def run_flow(
 
     ``top`` has the ports of :class:`sqwire.hw.network.Network`. ``folder`` must exist and is the
     caller's own; ``synth.json`` is written last, so where it is, all is. ``logs`` is where logs
-    go, ``folder`` if None. Other parameters and errors as for :func:`synth`.
+    go, ``folder`` if None. ``formats`` are the shapes of the frames, one position high if None.
+    ``bare`` puts the network between shift registers (:class:`sqwire.boards.shell.Shell`) instead
+    of the link, at pins anywhere and without a PLL: to measure it, not to use it. Other
+    parameters and errors as for :func:`synth`.
     """
+    clock_hz = board.clock_hz if clock_hz is None else int(clock_hz)
+    baud = board.baud if baud is None else baud
     if not 0 < clock_hz < 1e9:
         raise ValueError(f"run_flow: clock_hz must be above 0 and below 1 GHz, not {clock_hz}")
+    source = design_il.read_bytes()
+    digest = hashlib.sha256(source).hexdigest()
+    if bare:
+        shell, pins = Shell(port_in, port_out).to_rtlil(top), ""
+    else:
+        formats = formats or formats_of_ports(port_in, port_out)
+        around = top_for(board, formats, digest, clock_hz=clock_hz, baud=baud)
+        shell, pins = around.to_rtlil(top), FAMILIES[board.family].constraints(board)
     workshop = Workshop(folder, folder if logs is None else logs, progress)
     (folder / "synth.json").unlink(missing_ok=True)
-    source = design_il.read_bytes()
     # Measured, 300 to 13,000 LUT sites: all files are at most 60 times the RTLIL, plus 2 MB.
     workshop.check_space((32 << 20) + 100 * len(source))
     (folder / "design.il").write_bytes(source)
-    (folder / "shell.il").write_text(Shell(port_in, port_out).to_rtlil(top))
-    (folder / "design.lpf").write_text(board.constraints())
+    (folder / "shell.il").write_text(shell)
+    (folder / "design.pins").write_text(pins)
 
     seconds: dict[str, float] = {}
-    network, design, seconds["yosys"] = yosys.synthesize(workshop, top)
-    nextpnr.check_fits(design, board)
-    fmax_hz, usage, seconds["nextpnr"] = nextpnr.place_and_route(
-        workshop, board, int(clock_hz), seed
-    )
+    network, design, seconds["yosys"] = yosys.synthesize(workshop, top, board)
+    route.check_fits(design, board)
+    fmax_hz, usage, seconds["nextpnr"] = route.place_and_route(workshop, board, clock_hz, seed)
     if fmax_hz < clock_hz and require_clock:
         raise SynthError(
             f"Design: Fmax must be at least {clock_hz / 1e6:g} MHz on {board.name}, not "
             f"{fmax_hz / 1e6:.1f} MHz; try a lower clock or another seed; "
-            f"critical path in {workshop.logs / workshop.log(NEXTPNR)}"
+            f"critical path in {workshop.logs / workshop.log(FAMILIES[board.family].nextpnr)}"
         )
-    seconds["ecppack"] = pack.pack(workshop)
+    seconds[FAMILIES[board.family].packer.name] = route.pack(workshop, board)
     result = SynthResult(
         board=board.name,
-        clock_hz=int(clock_hz),
+        clock_hz=clock_hz,
+        baud=baud,
         seed=seed,
-        design_sha256=hashlib.sha256(source).hexdigest(),
+        design_sha256=digest,
         network=network,
         design=design,
         fmax_hz=fmax_hz,
         usage=usage,
-        tools=_versions(),
+        tools=_versions(board),
         cycles_per_frame=cycles_per_frame,
         seconds=seconds,
     )
@@ -193,11 +220,12 @@ def run_flow(
     return result
 
 
-def _versions() -> dict[str, str]:
-    return {tool.package: tool.version for tool in (YOSYS, NEXTPNR, ECPPACK)}
+def _versions(board: Board) -> dict[str, str]:
+    family = FAMILIES[board.family]
+    return {tool.package: tool.version for tool in (YOSYS, family.nextpnr, family.packer)}
 
 
-def _known(build: Build, board: Board, clock_hz: int, seed: int) -> SynthResult | None:
+def _known(build: Build, board: Board, clock_hz: int, baud: int, seed: int) -> SynthResult | None:
     """The result in the build, where it answers the same question."""
     if not all(name in build.files for name in ARTEFACTS):
         return None
@@ -205,8 +233,9 @@ def _known(build: Build, board: Board, clock_hz: int, seed: int) -> SynthResult 
         known = SynthResult.load(build.path / "synth.json")
     except ValueError:
         return None
-    wanted = (board.name, clock_hz, seed, build.files["design.il"], _versions())
-    had = (known.board, known.clock_hz, known.seed, known.design_sha256, known.tools)
+    design = build.files["design.il"]
+    wanted = (board.name, clock_hz, baud, seed, design, _versions(board))
+    had = (known.board, known.clock_hz, known.baud, known.seed, known.design_sha256, known.tools)
     return known if had == wanted else None
 
 

@@ -10,25 +10,17 @@ from typing import Any
 
 __all__ = ["Cells", "SynthResult", "Usage"]
 
-_TYPES = {
-    "LUT4": "lut4",
-    "CCU2C": "ccu2c",
-    "PFUMX": "pfumx",
-    "L6MUX21": "l6mux21",
-    "TRELLIS_FF": "ff",
-    "MULT18X18D": "dsp",
-    "DP16KD": "bram",
-    "TRELLIS_DPR16X4": "lutram",
-}
-
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells of an ECP5 netlist.
+    """Cells of a netlist.
 
-    ``lut4`` are LUT4, ``ccu2c`` carry cells of two bits, ``pfumx`` and ``l6mux21`` the
-    multiplexers that join LUTs (they come with the LUTs and cost nothing more), ``ff``
-    TRELLIS_FF, ``dsp`` MULT18X18D, ``bram`` DP16KD, ``lutram`` TRELLIS_DPR16X4 (16 x 4 bits).
+    ``lut4`` are look-up tables, ``ff`` flip-flops, ``dsp`` multipliers, ``bram`` block RAMs,
+    ``lutram`` RAMs in the place of LUTs, ``pll`` PLLs. On ECP5 ``ccu2c`` are carry cells of two
+    bits, ``pfumx`` and ``l6mux21`` the multiplexers that join LUTs (they come with the LUTs
+    and cost nothing more), LUT RAMs are TRELLIS_DPR16X4 (16 x 4 bits). On iCE40 ``carry`` stands
+    beside a LUT. On Gowin ``alu`` is a carry cell of one bit, in the place of a LUT, and ``mux``
+    joins LUTs.
     """
 
     lut4: int = 0
@@ -39,25 +31,35 @@ class Cells:
     dsp: int = 0
     bram: int = 0
     lutram: int = 0
+    carry: int = 0
+    alu: int = 0
+    mux: int = 0
+    pll: int = 0
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int]) -> Cells:
-        """From Yosys' counts by type.
+    def from_counts(
+        cls, counts: Mapping[str, int], types: Mapping[str, str], free: frozenset[str]
+    ) -> Cells:
+        """From Yosys' counts by type; ``types`` says as what each type counts, ``free`` which
+        do not.
 
         Raises
         ------
         ValueError
-            If a type is none of those above.
+            If a type is none of those.
         """
-        unknown = sorted(set(counts) - set(_TYPES))
-        if unknown:
-            raise ValueError(f"{unknown[0]} is no cell of ECP5 that sqwire counts")
-        return cls(**{_TYPES[name]: int(count) for name, count in counts.items()})
+        found: dict[str, int] = {}
+        for name, count in counts.items():
+            if name in types:
+                found[types[name]] = found.get(types[name], 0) + int(count)
+            elif name not in free:
+                raise ValueError(f"{name} is no cell of the device that sqwire counts")
+        return cls(**found)
 
     @property
     def area(self) -> int:
-        """``LUT4 + 2 * CCU2C``: LUT sites, LUT RAM not counted. A carry cell takes two."""
-        return self.lut4 + 2 * self.ccu2c
+        """LUT sites, LUT RAM not counted: ``LUT4 + 2 * CCU2C``, and on Gowin ``LUT + ALU``."""
+        return self.lut4 + 2 * self.ccu2c + self.alu
 
     def covers(self, other: Cells) -> bool:
         """Whether there are at least as many cells of every type as in ``other``."""
@@ -80,7 +82,8 @@ class Usage:
 class SynthResult:
     """A design that was routed.
 
-    ``network`` counts the cells of the network alone, ``design`` with the shell around it.
+    ``network`` counts the cells of the network alone, ``design`` with the link around it, whose
+    line runs at ``baud``.
     ``fmax_hz`` is the highest clock of the routed design, ``clock_hz`` the constraint it was
     routed for. ``usage`` is by nextpnr's names of sites. ``design_sha256`` is that of
     ``design.il``. ``cycles_per_frame`` is None where the caller did not say.
@@ -91,6 +94,7 @@ class SynthResult:
 
     board: str
     clock_hz: int
+    baud: int
     seed: int
     design_sha256: str
     network: Cells
@@ -116,6 +120,7 @@ class SynthResult:
         document: dict[str, Any] = {
             "board": self.board,
             "clock_hz": self.clock_hz,
+            "baud": self.baud,
             "seed": self.seed,
             "design_sha256": self.design_sha256,
             "network": self.network.to_json(),

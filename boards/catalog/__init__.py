@@ -1,4 +1,6 @@
-"""The boards known: one file here each, with its variants in a tuple ``BOARDS``."""
+"""The boards known: one file here each, with its variants in a tuple ``BOARDS``.
+
+Pins come from amaranth-boards, where it has the board."""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ def boards() -> tuple[Board, ...]:
     """All boards, sorted by name."""
     found: list[Board] = []
     for module in pkgutil.iter_modules(__path__):
-        found += importlib.import_module(f"{__name__}.{module.name}").BOARDS
+        found += getattr(importlib.import_module(f"{__name__}.{module.name}"), "BOARDS", ())
     return tuple(sorted(found, key=lambda board: board.name))
 
 

@@ -44,6 +44,23 @@ def _print(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
         print("\n".join(lines))
 
 
+def _check_folder(out: Path) -> None:
+    if not out.parent.is_dir():
+        raise ValueError(f"Output {out}: its folder must exist, and does not; make it first")
+
+
+def _keep(out: Path, y: Any) -> None:
+    """Write an array, or several as y0, y1, ..., to a file, whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        draft = Path(folder) / "y"
+        with draft.open("wb") as file:
+            if isinstance(y, tuple):
+                np.savez(file, **{f"y{number}": own for number, own in enumerate(y)})
+            else:
+                np.save(file, y)
+        draft.replace(out)
+
+
 def _version(value: bool) -> None:
     if value:
         print(f"sqwire {__version__}")
@@ -156,18 +173,9 @@ def simulate(
     opened = verbs.open_build(build)
     frames = verbs.load_arrays(x, len(opened.graph.inputs))
     out = out or Path("y.npz" if len(opened.graph.outputs) > 1 else "y.npy")
-    if not out.parent.is_dir():
-        raise ValueError(f"Output {out}: its folder must exist, and does not; make it first")
+    _check_folder(out)
     y, result = verbs.simulate(opened, *frames, saturate=saturate, progress=_say)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        draft = Path(folder) / "y"
-        with draft.open("wb") as file:
-            if isinstance(y, tuple):
-                arrays: dict[str, Any] = {f"y{number}": own for number, own in enumerate(y)}
-                np.savez(file, **arrays)
-            else:
-                np.save(file, y)
-        draft.replace(out)
+    _keep(out, y)
     facts = {
         "frames": len(frames[0]),
         "output": str(out),
@@ -207,19 +215,99 @@ def verify(
 def synth(
     build: BuildFolder,
     board: Annotated[str, typer.Option(help="Board to build for.")] = "ulx3s_85f",
-    clock: Annotated[float, typer.Option(help="Clock constraint, MHz.", min=1, max=999)] = 50.0,
+    clock: Annotated[
+        float | None, typer.Option(help="Clock, MHz; the board's own if not given.", min=1, max=999)
+    ] = None,
+    baud: Annotated[
+        int | None, typer.Option(help="Rate of the line; the board's own if not given.", min=1)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Placement seed.", min=0)] = 1,
     as_json: Json = False,
 ) -> None:
     """Synthesise, place, route and pack with Yosys and nextpnr; writes synth.json, design.bit."""
     from .tables import synth_table
 
-    result = verbs.synth(build, board=board, clock_hz=clock * 1e6, seed=seed, progress=_say)
+    clock_hz = None if clock is None else clock * 1e6
+    result = verbs.synth(build, board=board, clock_hz=clock_hz, baud=baud, seed=seed, progress=_say)
     if as_json:
         print(result.to_json(), end="")
     else:
         Console().print(synth_table(result))
         print(f"bitstream: {build / 'design.bit'}")
+
+
+@app.command()
+def boards(as_json: Json = False) -> None:
+    """List the boards known, with what their devices hold."""
+    from .tables import boards_table
+
+    known = verbs.boards()
+    if as_json:
+        print(json.dumps([_board_facts(board) for board in known], indent=1))
+    else:
+        Console(width=max(130, Console().width)).print(boards_table(known))
+
+
+def _board_facts(board: Any) -> dict[str, Any]:
+    return {
+        "name": board.name,
+        "title": board.title,
+        "family": board.family,
+        "resources": vars(board.resources),
+        "oscillator_hz": board.oscillator_hz,
+        "clock_hz": board.clock_hz,
+        "baud": board.baud,
+        "programmer": list(board.programmer.command),
+        "install": board.programmer.install,
+    }
+
+
+@app.command()
+def program(build: BuildFolder, as_json: Json = False) -> None:
+    """Load the bitstream of a build onto its board."""
+    board = verbs.program(build)
+    _print({"board": board.name}, [f"loaded: {board.title}"], as_json)
+
+
+@app.command()
+def run(
+    build: BuildFolder,
+    x: Annotated[Path, typer.Argument(help="Input frames, .npy, as the ONNX graph takes them.")],
+    port: Annotated[
+        str | None, typer.Option(help="Serial port; found by USB id if not given.")
+    ] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulate", help="Run on a board simulated in Verilator.")
+    ] = False,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the outputs go, .npy.")] = Path(
+        "y.npy"
+    ),
+    baud: Annotated[int | None, typer.Option(help="Rate of the line.", min=1)] = None,
+    saturate: Annotated[
+        bool, typer.Option(help="Clip values outside the input's range, as the graph does.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Send frames to the board, or to a simulated one, and keep the results."""
+    from rich.progress import Progress
+
+    opened, (frames,) = verbs.open_build(build), verbs.load_arrays(x)
+    _check_folder(out)
+    with Progress(console=_notes, transient=True, disable=as_json) as bar:
+        task = bar.add_task("frames", total=len(frames))
+        y, traffic = verbs.run(
+            opened,
+            frames,
+            port=port,
+            simulate=simulated,
+            baud=baud,
+            saturate=saturate,
+            progress=_say,
+            count=lambda done, _: bar.update(task, completed=done),
+        )
+    _keep(out, y)
+    facts = {"frames": len(y), "output": str(out), **vars(traffic)}
+    _print(facts, [f"{key}: {value}" for key, value in facts.items()], as_json)
 
 
 @app.command()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from .boards.board import Board
     from .boards.report import SynthResult
     from .compiler.build import Build
     from .compiler.frontend import Inspection
 
-__all__ = ["inspection_table", "plan_table", "synth_table"]
+__all__ = ["boards_table", "inspection_table", "plan_table", "synth_table"]
 
 
 def plan_table(build: Build) -> Table:
@@ -87,13 +89,14 @@ def inspection_table(found: Inspection) -> Table:
 def synth_table(result: SynthResult) -> Table:
     """Cells, clock and rate of a routed design."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("", "network", "with shell"):
+    for name in ("", "network", "with link"):
         table.add_column(name, justify="left" if not name else "right")
     network, design = result.network, result.design
     for title, field in (
         ("LUT4", "lut4"),
         ("CCU2C", "ccu2c"),
-        ("area = LUT4 + 2*CCU2C", "area"),
+        ("ALU", "alu"),
+        ("area = LUT4 + 2*CCU2C + ALU", "area"),
         ("FF", "ff"),
         ("DSP", "dsp"),
         ("BRAM", "bram"),
@@ -103,4 +106,27 @@ def synth_table(result: SynthResult) -> Table:
     table.add_row("Fmax, MHz", "", f"{result.fmax_hz / 1e6:.1f}")
     if result.frames_per_second_at_fmax:
         table.add_row("frames/s at Fmax", "", f"{result.frames_per_second_at_fmax:,.0f}")
+    return table
+
+
+def boards_table(boards: Sequence[Board]) -> Table:
+    """The boards known, and what their devices hold."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("board")
+    for name in ("LUTs", "DSPs", "block RAM, kbit", "clock, MHz", "baud"):
+        table.add_column(name, justify="right")
+    table.add_column("loaded by")
+    for board in boards:
+        have = board.resources
+        table.add_row(
+            board.name,
+            board.title,
+            str(have.lut4),
+            str(have.dsp),
+            f"{have.bram} x {have.bram_bits // 1024}",
+            f"{board.clock_hz / 1e6:g}",
+            str(board.baud),
+            board.programmer.command[0],
+        )
     return table

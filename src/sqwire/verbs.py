@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from .boards.board import Board
+    from .boards.link.client import Traffic
     from .boards.report import SynthResult
     from .compiler.build import Build
     from .compiler.choose import Target
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from .train import Recipe, Run
 
 __all__ = [
-    "compile", "inspect", "load_arrays", "open_build", "simulate", "synth", "train", "verify",
+    "boards", "compile", "inspect", "load_arrays", "open_build", "program", "run", "simulate",
+    "synth", "train", "verify",
 ]  # fmt: skip
 
 # Shares of LUTs and flip-flops, and of block RAMs, that a plan may use.
@@ -195,17 +198,101 @@ def synth(
     build: Build | Path | str,
     *,
     board: str = "ulx3s_85f",
-    clock_hz: float = 50e6,
+    clock_hz: float | None = None,
+    baud: int | None = None,
     seed: int = 1,
     progress: Progress = _silent,
 ) -> SynthResult:
-    """Synthesise, place, route and pack a build for a board."""
+    """Synthesise, place, route and pack a build for a board, with the link around it.
+
+    ``clock_hz`` and ``baud``, the rate of the line to the host, are the board's own if None.
+    """
     from .boards.catalog import find_board
     from .boards.flow import synth as flow
 
     return flow(
-        open_build(build), find_board(board), clock_hz=clock_hz, seed=seed, progress=progress
+        open_build(build),
+        find_board(board),
+        clock_hz=clock_hz,
+        baud=baud,
+        seed=seed,
+        progress=progress,
     )
+
+
+def boards() -> tuple[Board, ...]:
+    """The boards known, with what their devices hold."""
+    from .boards.catalog import boards as known
+
+    return known()
+
+
+def program(build: Build | Path | str) -> Board:
+    """Load a build's bitstream onto its board; the board.
+
+    Raises
+    ------
+    DeviceError
+        If there is no bitstream, or the programmer is missing or fails.
+    """
+    from .boards.program import program as load
+
+    return load(open_build(build))
+
+
+def run(
+    build: Build | Path | str,
+    x: NDArray[np.generic],
+    *,
+    port: str | None = None,
+    simulate: bool = False,
+    baud: int | None = None,
+    saturate: bool = False,
+    progress: Progress = _silent,
+    count: Callable[[int, int], None] | None = None,
+) -> tuple[NDArray[np.float32], Traffic]:
+    """Send frames to the board, or to a simulated one; the real outputs, and what it took.
+
+    ``x`` is (frames, channels, height, width) as the ONNX graph takes it. Without ``port`` and
+    ``simulate`` the board is found by its USB id. ``count`` is called with how many outputs are
+    there, and of how many.
+
+    Raises
+    ------
+    ValueError
+        If ``x`` does not fit, or both a port and a simulation are wanted.
+    DeviceError
+        If the board cannot be reached, holds another design or does not answer.
+    """
+    from contextlib import ExitStack
+
+    from .boards.catalog import find_board
+    from .boards.device import DEFAULT_BAUD, Device
+    from .boards.program import synthesis_of
+
+    if port is not None and simulate:
+        raise ValueError("run: it must be --port or --simulate, not both")
+    build = open_build(build)
+    build.graph.input.quantize(x[:1], saturate=saturate)  # refused before a board is built
+    known = synthesis_of(build) if "synth.json" in build.files else None
+    rate = baud or (known.baud if known else DEFAULT_BAUD)
+    with ExitStack() as stack:
+        timeout_seconds = 1.0
+        if simulate:
+            from .simulated import board_for
+
+            progress("build the simulated board (Verilator)")
+            board = find_board(known.board if known else "ulx3s_85f")
+            clock_hz = known.clock_hz if known else None
+            made = board_for(build, board, clock_hz=clock_hz, baud=baud or board.baud)
+            rate = made.link.identity.baud
+            port, timeout_seconds = stack.enter_context(made.run()).port, 60.0
+        progress(f"open {port or 'the board'}")
+        device = stack.enter_context(
+            Device(port, build, baud=rate, timeout_seconds=timeout_seconds)
+        )
+        progress(f"send {len(x)} frames at {rate} baud")
+        return device.infer(x, saturate=saturate, progress=count), device.traffic
 
 
 def load_arrays(file: Path | str, count: int = 1) -> tuple[NDArray[np.generic], ...]:

@@ -207,6 +207,14 @@ def routed(flow, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def bare(flow, tmp_path_factory):
+    """The folder of one run of the flow between shift registers instead of the link."""
+    folder = tmp_path_factory.mktemp("bare")
+    flow(folder, bare=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def network():
     """The port, the top component's class and the function of the small network."""
     return PORT, Top, compute

@@ -13,6 +13,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sqwire.boards.catalog import find_board
+from sqwire.boards.families import FAMILIES
+from sqwire.boards.families.ecp5 import ECP5
+from sqwire.boards.families.gowin import GOWIN
+from sqwire.boards.families.ice40 import ICE40
 from sqwire.boards.flow import ARTEFACTS
 from sqwire.boards.report import Cells, SynthResult
 from sqwire.boards.tools import Workshop
@@ -64,7 +68,7 @@ def test_the_board_has_the_resources_that_nextpnr_knows(routed):
     assert have.bram == sites["DP16KD"]["available"]
 
 
-def test_nothing_of_the_network_is_lost_in_the_shell(routed):
+def test_nothing_of_the_network_is_lost_in_the_link(routed):
     _, result = routed
     assert result.design.covers(result.network)
     assert result.network.ff >= 2 * 4 * 8
@@ -93,10 +97,10 @@ def test_the_netlist_holds_only_cells_that_yosys_models(routed):
     assert {"LUT4", "CCU2C", "TRELLIS_FF"} <= used <= modelled
 
 
-def test_what_is_routed_computes_what_the_network_computes(routed, network, netlist_simulator):
+def test_what_is_routed_computes_what_the_network_computes(bare, network, netlist_simulator):
     port, _, compute = network
     bits = port.bits + 1
-    chip = netlist_simulator(routed[0] / "design.json")
+    chip = netlist_simulator(bare / "design.json")
     idle = dict.fromkeys(("rst", "i_data", "i_shift", "i_strobe", "o_shift", "o_done"), 0)
     chip.step(**idle | {"rst": 1})
     x = np.array([[127, -128, 1, -1], [5, 6, -7, 8], [-128, -128, -128, -128], [0, 0, 0, 0]])
@@ -153,10 +157,31 @@ class Memories(wiring.Component):
 def test_multipliers_and_memories_are_counted(tmp_path):
     (tmp_path / "design.il").write_text(rtlil.convert(Memories(), name="memories"))
     (tmp_path / "shell.il").write_text(rtlil.convert(Memories(), name="shell"))
-    network, _, _ = synthesize(Workshop(tmp_path, tmp_path, lambda _: None), "memories")
+    network, _, _ = synthesize(Workshop(tmp_path, tmp_path, lambda _: None), "memories", ULX3S)
     assert (network.dsp, network.bram, network.lutram) == (1, 1, 1)
 
 
 def test_a_cell_of_another_family_is_refused():
-    with pytest.raises(ValueError, match="SB_LUT4 is no cell of ECP5 that sqwire counts"):
-        Cells.from_counts({"LUT4": 3, "SB_LUT4": 1})
+    with pytest.raises(ValueError, match="SB_LUT4 is no cell of the device that sqwire counts"):
+        Cells.from_counts({"LUT4": 3, "SB_LUT4": 1}, ECP5.cells, ECP5.free)
+
+
+def test_carry_cells_count_as_the_sites_they_take():
+    assert Cells.from_counts({"LUT4": 3, "CCU2C": 2}, ECP5.cells, ECP5.free).area == 7
+    assert Cells.from_counts({"SB_LUT4": 3, "SB_CARRY": 2}, ICE40.cells, ICE40.free).area == 3
+    gowin = {"LUT1": 1, "LUT4": 2, "ALU": 5, "IBUF": 7, "GND": 1}
+    assert Cells.from_counts(gowin, GOWIN.cells, GOWIN.free).area == 8
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "tang_nano_9k"])
+def test_other_families_are_built_too(flow, tmp_path, name):
+    board = find_board(name)
+    result = flow(tmp_path, board=board)
+    assert all((tmp_path / artefact).stat().st_size > 0 for artefact in ARTEFACTS)
+    assert result.fmax_hz >= result.clock_hz == board.clock_hz
+    assert result.design.covers(result.network)
+    assert (result.design.pll == 1) == (board.clock_hz != board.oscillator_hz)
+    utilization = json.loads((tmp_path / "timing.json").read_text())["utilization"]
+    for field, site in FAMILIES[board.family].sites.items():
+        if getattr(board.resources, field):
+            assert utilization[site]["available"] == getattr(board.resources, field), field

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from sqwire.boards.board import Pin
 from sqwire.boards.catalog import find_board
 from sqwire.compiler.tools import ToolError
 from sqwire.hw.axis import Port
@@ -45,15 +46,15 @@ def test_a_design_that_is_too_big_is_refused_before_routing(flow, tmp_path):
 def test_a_clock_out_of_reach_is_refused_with_the_one_that_was_reached(flow, tmp_path):
     with pytest.raises(
         ToolError,
-        match=r"^Design: Fmax must be at least 900 MHz on ulx3s_85f, not \d+\.\d MHz; .*; "
+        match=r"^Design: Fmax must be at least 400 MHz on ulx3s_85f, not \d+\.\d MHz; .*; "
         r"critical path in .*synth.nextpnr.log$",
     ):
-        flow(tmp_path, clock_hz=900e6)
+        flow(tmp_path, clock_hz=400e6)
     assert not (tmp_path / "synth.json").exists()
 
 
 def test_a_pin_that_the_device_lacks_is_refused(flow, tmp_path):
-    wrong = replace(ULX3S, clock_site="Z99")
+    wrong = replace(ULX3S, pins={**ULX3S.pins, "clk": Pin("Z99")})
     with pytest.raises(ToolError, match=r"^nextpnr: it must exit with 0, not \d+: [^\n]*Z99"):
         flow(tmp_path, board=wrong)
 
@@ -64,6 +65,16 @@ def test_a_full_disk_is_refused_before_anything_runs(flow, tmp_path, monkeypatch
     with pytest.raises(ToolError, match=r"^Disk of .*: \d+ MiB must be free, not 1 MiB; "):
         flow(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clock_that_the_pll_cannot_make_is_refused_with_the_nearest(flow, tmp_path):
+    with pytest.raises(ValueError, match=r"^Clock: .*ECP5's PLL .*not 51.3 MHz; try .* or .* MHz$"):
+        flow(tmp_path, clock_hz=51.3e6)
+
+
+def test_a_rate_that_the_clock_does_not_give_is_refused(flow, tmp_path):
+    with pytest.raises(ValueError, match=r"^UART: baud must be from 1 to a sixth of the clock"):
+        flow(tmp_path, baud=12_000_000)
 
 
 @pytest.mark.parametrize("clock_hz", [0, -1, 1e9])

@@ -39,13 +39,14 @@ def pretend(monkeypatch):
         result = SynthResult(
             board=board.name,
             clock_hz=int(options["clock_hz"]),
+            baud=options["baud"],
             seed=options["seed"],
             design_sha256=Build.load(design_il.parent).files["design.il"],
             network=Cells(lut4=5),
             design=Cells(lut4=6),
             fmax_hz=60_000_000,
             usage={},
-            tools=flow._versions(),
+            tools=flow._versions(board),
             cycles_per_frame=options["cycles_per_frame"],
             seconds={"yosys": 1.5},
         )
@@ -87,7 +88,8 @@ def test_the_same_question_is_answered_at_once(build, pretend):
 
 
 @pytest.mark.parametrize(
-    "change", [{"clock_hz": 55e6}, {"seed": 2}, {"board": replace(ULX3S, name="other")}]
+    "change",
+    [{"clock_hz": 55e6}, {"baud": 115200}, {"seed": 2}, {"board": replace(ULX3S, name="other")}],
 )
 def test_another_question_runs_the_tools(build, pretend, change):
     synth(build, ULX3S)

@@ -1,14 +1,15 @@
-"""Place and route."""
+"""Place, route and pack."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from .board import Board
+from .families import FAMILIES
 from .report import Cells, Usage
-from .tools import NEXTPNR, SynthError, Workshop
+from .tools import SynthError, Workshop
 
-__all__ = ["check_fits", "place_and_route"]
+__all__ = ["check_fits", "pack", "place_and_route"]
 
 
 def check_fits(design: Cells, board: Board) -> None:
@@ -26,18 +27,18 @@ def check_fits(design: Cells, board: Board) -> None:
         "multipliers": (design.dsp, have.dsp),
         "block RAMs": (design.bram, have.bram),
     }
-    what, (need, limit) = max(needs.items(), key=lambda item: item[1][0] / item[1][1])
+    what, (need, limit) = max(needs.items(), key=lambda item: item[1][0] / max(item[1][1], 0.5))
     if need > limit:
         raise SynthError(
             f"Design: {what} must be at most {limit} on {board.name}, not {need}; "
-            "make the network smaller or sparser"
+            "make the network smaller or sparser, or take a larger board"
         )
 
 
 def place_and_route(
     workshop: Workshop, board: Board, clock_hz: int, seed: int
 ) -> tuple[int, Mapping[str, Usage], float]:
-    """Route ``design.json`` with the pins in ``design.lpf``; writes ``design.config`` and
+    """Route ``design.json`` with the pins in ``design.pins``; writes ``design.routed`` and
     ``timing.json`` (nextpnr's report: critical paths, utilisation).
 
     Returns
@@ -53,22 +54,20 @@ def place_and_route(
     SynthError
         If nextpnr fails or finds no path between registers.
     """
+    family = FAMILIES[board.family]
     seconds = workshop.run(
-        NEXTPNR,
+        family.nextpnr,
         [
-            *("-q", "-l", workshop.log(NEXTPNR)),
-            *(f"--{board.device}", "--package", board.package, "--speed", str(board.speed)),
-            *("--json", "design.json", "--lpf", "design.lpf"),
-            *("--freq", f"{clock_hz / 1e6:.6f}", "--seed", str(seed)),
+            *("-q", "-l", workshop.log(family.nextpnr)),
+            *family.route(board, clock_hz, seed),
             # A design that is too slow is refused by the flow, which can say how slow it is.
             "--timing-allow-fail",
-            *("--textcfg", "design.config", "--report", "timing.json"),
         ],
-        ["design.config", "timing.json"],
+        ["design.routed", "timing.json"],
     )
-    report = workshop.read_json(NEXTPNR, "timing.json")
+    report = workshop.read_json(family.nextpnr, "timing.json")
     if not report["fmax"]:
-        raise workshop.error(NEXTPNR, "must find a clock", "no path joins two registers")
+        raise workshop.error(family.nextpnr, "must find a clock", "no path joins two registers")
     fmax_hz = int(min(clock["achieved"] for clock in report["fmax"].values()) * 1e6)
     usage = {
         name: Usage(int(kind["used"]), int(kind["available"]))
@@ -76,3 +75,15 @@ def place_and_route(
         if kind["used"]
     }
     return fmax_hz, usage, seconds
+
+
+def pack(workshop: Workshop, board: Board) -> float:
+    """Pack ``design.routed`` to the bitstream ``design.bit``; the seconds it took.
+
+    Raises
+    ------
+    SynthError
+        If the packer fails.
+    """
+    family = FAMILIES[board.family]
+    return workshop.run(family.packer, list(family.pack(board)), ["design.bit"])

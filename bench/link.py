@@ -1,0 +1,132 @@
+"""The link in a simulated board: how full the line is, and ten thousand messages on a bad line.
+
+    python bench/link.py [--messages 10000] [--out results/link.json]
+
+Prints the throughput for 1 kB frames beside the aim of 90 % of the line's rate, the speed of the
+simulation, and for each rate of faults how many messages were sent, what happened to them and
+whether every answer was right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from amaranth.back import rtlil
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from sqwire.boards import pll
+from sqwire.boards.device import Device
+from sqwire.boards.link.faults import Faults, FaultyLine
+from sqwire.boards.link.link import Link
+from sqwire.boards.link.payloads import Format, Identity
+from sqwire.boards.ports import open_port
+from sqwire.boards.top import Top
+from sqwire.compiler.emit import rtlil_to_verilog
+from sqwire.simulated import SimulatedBoard, Workplace
+
+RATES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+class Echo(wiring.Component):
+    """A network that gives back what it gets."""
+
+    def __init__(self, frame):
+        bits = 8 * frame.lane_bytes * frame.channels
+        side = {"tdata": bits, "tvalid": 1, "tlast": 1}
+        members = {f"s_axis_{name}": In(width) for name, width in side.items()}
+        members |= {f"m_axis_{name}": Out(width) for name, width in side.items()}
+        super().__init__(
+            members | {"s_axis_tready": Out(1), "m_axis_tready": In(1), "error": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFO(width=len(self.s_axis_tdata), depth=4)
+        m.d.comb += [
+            fifo.w_data.eq(self.s_axis_tdata),
+            fifo.w_en.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(fifo.w_rdy),
+            self.m_axis_tdata.eq(fifo.r_data),
+            self.m_axis_tvalid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.m_axis_tready),
+        ]
+        return m
+
+
+def board(frame, folder, *, clock_hz, credits, timeout_bits):
+    """A simulated iCEBreaker with an echo."""
+    identity = Identity(credits, clock_hz, 3_000_000, b"link    ", frame, frame)
+    top = Top(Link(identity, timeout_bits), pll.ice40(12_000_000, clock_hz, pad=True))
+    text = str(rtlil.convert(Echo(frame), name="echo", emit_src=False))
+    (folder / "board").mkdir(parents=True, exist_ok=True)
+    network = rtlil_to_verilog(text, folder, name="echo")
+    place = Workplace(folder / "board", folder.parent / "library")
+    return SimulatedBoard.build(top, 12_000_000, "echo", [network], place)
+
+
+def throughput(folder):
+    """The line with 1 kB frames, of board time."""
+    frame = Format(32, 32, 1, 8, False)
+    made = board(frame, folder, clock_hz=24_000_000, credits=4, timeout_bits=18)
+    x = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 1))
+    with made.run() as running:
+        with Device(running.port, timeout_seconds=20) as device:
+            assert np.array_equal(device.run(x), x)
+        report = running.stop()
+    useful = len(x) * 1024 * 10 / report.line_seconds / 3e6
+    return {
+        "frames": len(x),
+        "line_used": round(report.host_bytes * 10 / report.line_seconds / 3e6, 4),
+        "payload_share_of_line_rate": round(useful, 4),
+        "cycles_per_second": round(report.cycles_per_second),
+    }
+
+
+def faults(folder, messages):
+    """Small frames on lines that damage bytes at each rate."""
+    frame = Format(2, 3, 2, 3, True)
+    made = board(frame, folder, clock_hz=18_000_000, credits=4, timeout_bits=12)
+    rng, rows = np.random.default_rng(0), {}
+    with made.run() as running:
+        for rate in RATES:
+            x = rng.integers(-4, 4, (messages, 2, 3, 2))
+            line = FaultyLine(open_port(running.port, 3_000_000), Faults.all(rate), seed=1)
+            started = time.monotonic()
+            with Device(line, timeout_seconds=0.3, retries=1000) as device:
+                wrong = int((device.run(x) != x).any(axis=(1, 2, 3)).sum())
+                seconds = time.monotonic() - started
+                rows[f"{rate:g}"] = {
+                    "frames": messages,
+                    "wrong": wrong,
+                    "bytes_damaged": line.struck,
+                    **vars(device.traffic),
+                    "seconds": round(seconds, 1),
+                }
+            print(f"{rate:g}: {json.dumps(rows[f'{rate:g}'])}", flush=True)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--messages", type=int, default=10_000, help="frames for each rate")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        result = {"throughput": throughput(folder / "wide")}
+        print(json.dumps(result["throughput"]), flush=True)
+        result["faults"] = faults(folder / "small", arguments.messages)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""A network on a board: images in, results out, over a serial line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqwire.compiler.build import Build
+
+from .catalog import boards
+from .errors import DeviceError
+from .link.client import Client, Line, Traffic
+from .link.codec import Kind, line_bytes
+from .link.payloads import Identity, State
+from .ports import find_port, open_port
+
+__all__ = ["DEFAULT_BAUD", "Device", "DeviceError"]
+
+DEFAULT_BAUD = 3_000_000
+
+Int = NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+
+class Device:
+    """A board that runs a network.
+
+    Parameters
+    ----------
+    port
+        Name of the serial port, None to find it by its USB id, or an open line.
+    build
+        The build that the board must hold. Its first and last layer say how images become codes
+        and codes become results; without it only :meth:`run`, on codes, is there.
+    baud
+        Rate of the line.
+    timeout_seconds, retries
+        A request that is not answered in time is sent again, so many times at most. To the time
+        comes what the frames that may be unanswered take on the line.
+    packed
+        Send codes at their own width, where that is less than whole bytes.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such port, it is in use or forbidden, nothing answers, or the board holds
+        another design.
+    """
+
+    def __init__(
+        self,
+        port: str | Line | None = None,
+        build: Build | None = None,
+        *,
+        baud: int = DEFAULT_BAUD,
+        timeout_seconds: float = 1.0,
+        retries: int = 8,
+        packed: bool = True,
+    ) -> None:
+        if port is None:
+            port = find_port(sorted({usb for board in boards() for usb in board.usb_ids}))
+        self.name = port if isinstance(port, str) else str(getattr(port, "name", "the line"))
+        self.build = build
+        line: Line = open_port(port, baud) if isinstance(port, str) else port
+        self._client = Client(line, self.name, timeout_seconds=timeout_seconds, retries=retries)
+        try:
+            self._client.reset()
+            self.identity = self._client.identify()
+            self._check(self.identity)
+            self._client.timeout_seconds += self._line_seconds()
+        except BaseException:
+            self._client.close()
+            raise
+        frame = self.identity.input
+        smaller = frame.frame_bytes(packed=True) < frame.frame_bytes(packed=False)
+        self.packed = packed and smaller
+
+    def _check(self, identity: Identity) -> None:
+        if self.build is None:
+            return
+        wanted = bytes.fromhex(self.build.files["design.il"])[: len(identity.design)]
+        if identity.design != wanted:
+            raise DeviceError(
+                f"Board at {self.name}: it must hold the design {wanted.hex()} of "
+                f"{self.build.path}, not {identity.design.hex()}; "
+                f"run: sqwire program {self.build.path}"
+            )
+
+    def _line_seconds(self) -> float:
+        """What all frames that may be unanswered, and one more, take on the line."""
+        frames = (self.identity.input, self.identity.output)
+        size = sum(line_bytes(frame.frame_bytes(packed=False)) for frame in frames)
+        return 10 * size * (self.identity.credits + 1) / self.identity.baud
+
+    @property
+    def traffic(self) -> Traffic:
+        """What happened on the line."""
+        return self._client.traffic
+
+    def status(self) -> State:
+        """How the board fares."""
+        return self._client.status()
+
+    def reset(self) -> None:
+        """Make the board forget all frames and counters."""
+        self._client.reset()
+
+    def infer(
+        self,
+        images: NDArray[np.generic],
+        *,
+        saturate: bool = True,
+        progress: Progress | None = None,
+    ) -> NDArray[np.float32]:
+        """Results for images (frames, *shape), both as the ONNX graph has them.
+
+        ``progress`` is called with how many results are there, and of how many.
+
+        Raises
+        ------
+        ValueError
+            If the shape or a value is wrong.
+        DeviceError
+            If the board does not answer.
+        """
+        graph = self._built().graph
+        codes = self._as_beats(graph.input.quantize(images, saturate=saturate))
+        return graph.output.dequantize(self._as_tensor(self.run(codes, progress=progress)))
+
+    def submit(
+        self, image: NDArray[np.generic], *, saturate: bool = True
+    ) -> Future[NDArray[np.float32]]:
+        """Send one image, without waiting; its result will be in the future."""
+        graph = self._built().graph
+        codes = self._as_beats(graph.input.quantize(np.asarray(image)[None], saturate=saturate))
+        result: Future[NDArray[np.float32]] = Future()
+
+        def finish(reply: Future[bytes]) -> None:
+            try:
+                frame = self.identity.output.unpack(reply.result())[None]
+                result.set_result(graph.output.dequantize(self._as_tensor(frame))[0])
+            except Exception as error:
+                result.set_exception(error)
+
+        self._send(codes[0]).add_done_callback(finish)
+        return result
+
+    def _as_beats(self, codes: Int) -> Int:
+        """Codes in the shape of the board's frames: a position may be several beats."""
+        frame = self.identity.input
+        return codes.reshape(len(codes), frame.height, frame.width, frame.channels)
+
+    def _as_tensor(self, codes: Int) -> Int:
+        """Codes in the shape of the network's output."""
+        graph = self._built().graph
+        return codes.reshape(len(codes), *graph.tensors[graph.output.node].shape)
+
+    def run(self, codes: Int, *, progress: Progress | None = None) -> Int:
+        """Output codes (frames, height, width, channels) for input codes of the same layout."""
+        frame = self.identity.input
+        shape = (frame.height, frame.width, frame.channels)
+        if codes.ndim != 4 or codes.shape[1:] != shape:
+            wanted = ", ".join(map(str, shape))
+            raise ValueError(f"Codes: their shape must be (frames, {wanted}), not {codes.shape}")
+        replies = [self._send(one) for one in codes]
+        try:
+            return self._gather(replies, progress)
+        except BaseException:
+            for reply in replies:
+                reply.cancel()
+            raise
+
+    def _gather(self, replies: Sequence[Future[bytes]], progress: Progress | None) -> Int:
+        frame = self.identity.output
+        out = np.zeros((len(replies), frame.height, frame.width, frame.channels), np.int64)
+        for k, reply in enumerate(replies):
+            out[k] = frame.unpack(reply.result())
+            if progress:
+                progress(k + 1, len(replies))
+        return out
+
+    def _send(self, codes: Int) -> Future[bytes]:
+        kind = Kind.INFER_PACKED if self.packed else Kind.INFER
+        return self._client.submit(kind, self.identity.input.pack(codes, packed=self.packed))
+
+    def _built(self) -> Build:
+        if self.build is None:
+            raise ValueError("Device: it must be given a build to take images; or use run(codes)")
+        return self.build
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()

@@ -1,0 +1,65 @@
+"""The link and the clock that fit a board and a network."""
+
+from __future__ import annotations
+
+from sqwire.compiler.build import Build
+from sqwire.hw.axis import Port
+
+from .board import Board
+from .families import FAMILIES
+from .link.link import Link, credits_for
+from .link.payloads import Format, Identity
+from .top import Top
+
+__all__ = ["formats_of", "formats_of_ports", "top_for"]
+
+
+def formats_of(build: Build) -> tuple[Format, Format]:
+    """The frames that go into a build's network, and those that come out."""
+    graph, (given,), (delivered,) = build.graph, build.inputs, build.outputs
+    last = graph.tensors[graph.output.node]
+    return Format.of(given, graph.input.tensor.shape), Format.of(delivered, last.shape)
+
+
+def formats_of_ports(port_in: Port, port_out: Port) -> tuple[Format, Format]:
+    """The same for a network of which only the ports are known: frames one position high."""
+    frame_in, frame_out = (
+        Format.of(port, (1, port.frame, port.beat.lanes)) for port in (port_in, port_out)
+    )
+    return frame_in, frame_out
+
+
+def top_for(
+    board: Board,
+    formats: tuple[Format, Format],
+    design_sha256: str,
+    *,
+    clock_hz: int | None = None,
+    baud: int | None = None,
+    timeout_bits: int | None = None,
+) -> Top:
+    """The top level of a board for a network, at the board's own clock and rate if None.
+
+    A message that is begun and not continued for 10 to 20 ms is given up.
+
+    Raises
+    ------
+    ValueError
+        If the PLL cannot make the clock, or the clock not the rate, or a frame is too long.
+    """
+    clock_hz = board.clock_hz if clock_hz is None else clock_hz
+    identity = Identity(
+        credits_for(formats[0], board.ring_bytes),
+        clock_hz,
+        board.baud if baud is None else baud,
+        bytes.fromhex(design_sha256)[:8],
+        *formats,
+    )
+    button = board.pins.get("button")
+    return Top(
+        Link(identity, timeout_bits or (clock_hz // 100).bit_length()),
+        None if clock_hz == board.oscillator_hz else FAMILIES[board.family].pll(board, clock_hz),
+        lit_low=board.lit_low,
+        button=button is not None,
+        pressed_low=button is not None and button.invert,
+    )

@@ -1,0 +1,299 @@
+"""The link: a serial line on one side, a network's AXI4-Stream ports on the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .codec import MOST_PAYLOAD, NOBODY, Code, Kind
+from .composer import Composer
+from .counters import Counters
+from .deframe import Deframer
+from .intake import Intake
+from .payloads import Format, Identity
+from .stuffer import Stuffer
+from .uart import Uart
+
+__all__ = ["Link", "credits_for"]
+
+_RESET_CYCLES = 16
+_MOST_CREDITS = 16
+_GLOW_BITS = 20
+"""An LED glows for a million cycles behind what lit it, and when the board wakes."""
+
+
+def credits_for(frame: Format, ring_bytes: int) -> int:
+    """How many frames may be unanswered where ``ring_bytes`` are there to keep them.
+
+    A power of two from 2 (one is fed while the next comes) to 16.
+    """
+    room = ring_bytes // (1 + frame.frame_bytes(packed=False))
+    return min(max(1 << max(room, 1).bit_length() - 1, 2), _MOST_CREDITS)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A board's side of the line: who it is, and that it gives up on a host that stops in the
+    middle of a message after ``2**timeout_bits`` cycles.
+
+    Raises
+    ------
+    ValueError
+        If the rate cannot be met, a frame is too long for a message, or the credits are no power
+        of two from 1 to 16.
+    """
+
+    identity: Identity
+    timeout_bits: int = 19
+
+    def __post_init__(self) -> None:
+        for name, frame in (("input", self.identity.input), ("output", self.identity.output)):
+            size = frame.frame_bytes(packed=False)
+            if size > MOST_PAYLOAD:
+                raise ValueError(
+                    f"Link: a frame of the {name} must have at most {MOST_PAYLOAD} bytes, not "
+                    f"{size}; make the network's {name} smaller"
+                )
+        if self.identity.credits not in (1, 2, 4, 8, 16):
+            raise ValueError(
+                f"Link: credits must be a power of two up to 16, not {self.identity.credits}"
+            )
+        if not 4 <= self.timeout_bits <= 32:
+            raise ValueError(f"Link: timeout_bits must be from 4 to 32, not {self.timeout_bits}")
+        _ = self.uart
+
+    @property
+    def timeout_cycles(self) -> int:
+        """Cycles after which a message that is not continued is given up."""
+        return 1 << self.timeout_bits
+
+    @property
+    def uart(self) -> Uart:
+        """The line."""
+        return Uart(self.identity.clock_hz, self.identity.baud)
+
+    def core(self) -> Core:
+        """The hardware without the line: bytes in, bytes out."""
+        return Core(self)
+
+    def create(self) -> Component:
+        """The hardware."""
+        return Component(self)
+
+
+def _ports(identity: Identity) -> dict[str, Any]:
+    """Members of both components: those at the network and those for the eyes."""
+    widths = [8 * f.lane_bytes * f.channels for f in (identity.input, identity.output)]
+    return {
+        "s_axis_tdata": Out(widths[0]),
+        "s_axis_tvalid": Out(1),
+        "s_axis_tready": In(1),
+        "s_axis_tlast": Out(1),
+        "m_axis_tdata": In(widths[1]),
+        "m_axis_tvalid": In(1),
+        "m_axis_tready": Out(1),
+        "network_error": In(1),
+        "network_rst": Out(1),
+        "active": Out(1),
+        "error": Out(1),
+    }
+
+
+class Core(wiring.Component):  # type: ignore[misc]
+    """Messages in, messages out; see docs/link.md for what each request does.
+
+    Members
+    -------
+    valid, data, bad
+        From the line, see :class:`sqwire.boards.link.uart.Receiver`.
+    o : ``Out(stream)``
+        Bytes for the line.
+    s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
+        To the network's input.
+    m_axis_tdata, m_axis_tvalid, m_axis_tready
+        From the network's output.
+    network_error, network_rst
+        The network's ``error``; its reset, for 16 cycles behind a reset request.
+    active, error : ``Out(1)``
+        For LEDs: frames pass; something was damaged, refused or wrong.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        line = {"valid": In(1), "data": In(8), "bad": In(1), "o": Out(stream.Signature(8))}
+        super().__init__({**line, **_ports(link.identity)})
+
+    def elaborate(self, platform: object) -> Any:
+        m = Module()
+        identity = self.link.identity
+        credits = identity.credits
+        clear = Signal()  # a reset request is being served
+        restart = ResetInserter(clear)
+        deframer, composer = Deframer(self.link.timeout_bits), Composer(identity)
+        stuffer, intake, counters = Stuffer(), Intake(identity.input, credits), Counters()
+        m.submodules.deframer = deframer
+        m.submodules.composer = composer
+        m.submodules.stuffer = stuffer
+        m.submodules.intake = restart(intake)
+        m.submodules.counters = restart(counters)
+        m.d.comb += [
+            *(getattr(deframer, pin).eq(getattr(self, pin)) for pin in ("valid", "data", "bad")),
+            *(
+                getattr(self, f"s_axis_{pin}").eq(getattr(intake, pin))
+                for pin in ("tdata", "tvalid", "tlast")
+            ),
+            intake.tready.eq(self.s_axis_tready),
+            composer.tdata.eq(self.m_axis_tdata),
+            composer.tvalid.eq(self.m_axis_tvalid & ~clear),
+            # What comes out while the network is reset belongs to nobody.
+            self.m_axis_tready.eq(composer.tready | clear),
+        ]
+        wiring.connect(m, composer.o, stuffer.i)
+        wiring.connect(m, stuffer.o, wiring.flipped(self.o))
+        m.d.comb += [stuffer.close.eq(composer.close), composer.closed.eq(stuffer.closed)]
+
+        # Is it a frame, of the right length, with a credit? All is settled long before the next
+        # byte comes.
+        plain, packed = deframer.kind == Kind.INFER, deframer.kind == Kind.INFER_PACKED
+        frame, fits, full = Signal(), Signal(), Signal()
+        sizes = [identity.input.frame_bytes(packed=p) for p in (False, True)]
+        unanswered = Signal(range(credits + 1))
+        storing, opened = Signal(), Signal()
+        m.d.sync += [
+            frame.eq(plain | packed),
+            fits.eq(deframer.length == Mux(plain, sizes[0], Mux(packed, sizes[1], 0))),
+            full.eq(unanswered == credits),
+            opened.eq(deframer.opened),
+        ]
+        m.d.comb += [
+            intake.open.eq(opened & frame & fits & ~full),
+            intake.packed.eq(packed),
+            intake.store.eq(storing & deframer.payload_valid),
+            intake.data.eq(deframer.payload),
+            intake.rollback.eq(deframer.end & ~intake.commit),
+        ]
+        with m.If(opened):
+            m.d.sync += storing.eq(intake.open)
+        with m.If(deframer.end):
+            m.d.sync += storing.eq(0)
+
+        # At the end of a message: commit, ask for a reply, or complain.
+        ask = Signal()
+        damaged, refused, busy, known = (Signal() for _ in range(4))
+        reset_request = Signal()
+        reply = Signal(8)
+        with m.Switch(deframer.kind):
+            for kind in (Kind.IDENTIFY, Kind.STATUS, Kind.RESET):
+                with m.Case(kind):
+                    m.d.comb += [reply.eq(kind | 0x80), known.eq(1)]
+            with m.Case(Kind.INFER, Kind.INFER_PACKED):
+                m.d.comb += known.eq(1)
+        with m.If(deframer.end):
+            m.d.comb += [
+                damaged.eq(~deframer.good & ~deframer.timed_out),
+                refused.eq(deframer.good & ~(known & fits)),
+                busy.eq(deframer.good & known & fits & frame & ~storing),
+                intake.commit.eq(deframer.good & storing),
+                reset_request.eq(deframer.good & fits & (deframer.kind == Kind.RESET)),
+            ]
+        trouble = damaged | refused | busy | deframer.timed_out
+        with m.If(composer.asked):
+            m.d.sync += ask.eq(0)
+        # A host that sends more than it gets answered loses answers, not frames.
+        with m.If(deframer.end & (trouble | ~frame) & (~ask | reset_request)):
+            code = Mux(refused, Mux(known, Code.LENGTH, Code.UNKNOWN), Code.BUSY)
+            m.d.sync += [
+                ask.eq(1),
+                composer.ask_kind.eq(Mux(trouble, Kind.ERROR, reply)),
+                composer.ask_sequence.eq(Mux(deframer.good, deframer.sequence, NOBODY)),
+                composer.ask_code.eq(Mux(deframer.good, code, Code.DAMAGED)),
+            ]
+        m.d.comb += composer.ask.eq(ask)
+
+        # Sequence numbers in the order of the frames, which is that of the results.
+        m.submodules.sequences = memory = Memory(shape=16, depth=max(credits, 2), init=[])
+        write, read = memory.write_port(), memory.read_port()
+        newest, oldest = (Signal(range(max(credits, 2))) for _ in range(2))
+        m.d.comb += [
+            write.addr.eq(newest),
+            write.data.eq(deframer.sequence),
+            write.en.eq(intake.commit),
+            read.addr.eq(oldest),
+            composer.sequence.eq(read.data),
+        ]
+        m.d.sync += [
+            newest.eq(newest + intake.commit),
+            oldest.eq(oldest + composer.result),
+            unanswered.eq(unanswered + intake.commit - composer.result),
+        ]
+
+        resetting = Signal(range(_RESET_CYCLES + 1))
+        m.d.sync += clear.eq(reset_request | (resetting > 1))
+        m.d.comb += [
+            composer.abort.eq(clear),
+            self.network_rst.eq(clear),
+        ]
+        with m.If(reset_request):
+            m.d.sync += resetting.eq(_RESET_CYCLES)
+        with m.Elif(resetting != 0):
+            m.d.sync += resetting.eq(resetting - 1)
+        with m.If(clear):
+            m.d.sync += [
+                *(register.eq(0) for register in (newest, oldest, unanswered, storing)),
+            ]
+
+        m.d.comb += [
+            counters.frames.eq(composer.result),
+            counters.stall_cycles.eq(self.m_axis_tvalid & ~self.m_axis_tready & ~composer.telling),
+            counters.damaged.eq(damaged),
+            counters.refused.eq(refused),
+            counters.busy.eq(busy),
+            counters.timed_out.eq(deframer.end & deframer.timed_out),
+            counters.network_errors.eq(self.network_error),
+            counters.most_frames.eq(unanswered),
+            counters.most_reply_bytes.eq(stuffer.waiting),
+            composer.counters.eq(counters.o),
+        ]
+        for lamp, lit in (
+            (self.active, intake.commit | composer.result),
+            (self.error, trouble | self.network_error),
+        ):
+            # Counts up and stops, so that it is only ever set to 0.
+            glow = Signal(_GLOW_BITS + 1, name=f"{lamp.name}_glow")
+            m.d.comb += lamp.eq(~glow[-1])
+            with m.If(lit):
+                m.d.sync += glow.eq(0)
+            with m.Elif(~glow[-1]):
+                m.d.sync += glow.eq(glow + 1)
+        return m
+
+
+class Component(wiring.Component):  # type: ignore[misc]
+    """The link with its line: members of :class:`Core`, and ``rx`` and ``tx`` for the bytes."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), **_ports(link.identity)})
+
+    def elaborate(self, platform: object) -> Any:
+        m = Module()
+        m.submodules.receiver = receiver = self.link.uart.receiver()
+        m.submodules.transmitter = transmitter = self.link.uart.transmitter()
+        m.submodules.core = core = self.link.core()
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.tx.eq(transmitter.tx),
+            core.valid.eq(receiver.valid),
+            core.data.eq(receiver.data),
+            core.bad.eq(receiver.bad),
+        ]
+        wiring.connect(m, core.o, transmitter.i)
+        for name, member in _ports(self.link.identity).items():
+            mine, inner = getattr(self, name), getattr(core, name)
+            m.d.comb += mine.eq(inner) if member.flow == Out else inner.eq(mine)
+        return m

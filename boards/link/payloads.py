@@ -1,0 +1,179 @@
+"""What stands in the payloads: who the board is, how it fares, and the integers of a frame."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqwire.hw.axis import Port
+
+__all__ = ["PROTOCOL", "Format", "Identity", "State"]
+
+PROTOCOL = 1
+"""Version of the protocol; a host speaks to boards of its own version only."""
+
+_MAGIC = b"sq"
+_IDENTITY = struct.Struct("<2sBBII8s")
+_FORMAT = struct.Struct("<HHHBB")
+_STATE = struct.Struct("<II7H")
+
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Format:
+    """Shape and integers of a frame: positions in raster order, channels innermost.
+
+    Codes have ``bits`` bits, two's complement if ``signed``. As bytes, each code takes whole
+    bytes, least significant first, extended by its sign. Packed, codes follow each other
+    without a gap from the least significant bit of the first byte, and the last byte is filled
+    up with zeros.
+    """
+
+    height: int
+    width: int
+    channels: int
+    bits: int
+    signed: bool
+
+    @classmethod
+    def of(cls, port: Port, shape: tuple[int, int, int]) -> Format:
+        """The format of the frames of a port, of ``shape`` (height, width, channels).
+
+        Where a position is several beats, they stand side by side as if the frame were wider.
+        """
+        height, width, channels = shape
+        lanes = port.beat.lanes
+        width = width * channels // lanes
+        assert height * width == port.frame, "not of this port"
+        return cls(height, width, lanes, port.beat.range.bits, port.beat.range.lo < 0)
+
+    @property
+    def codes(self) -> int:
+        """Codes in a frame."""
+        return self.height * self.width * self.channels
+
+    @property
+    def lane_bytes(self) -> int:
+        """Bytes that a code takes where it is not packed."""
+        return (self.bits + 7) // 8
+
+    def frame_bytes(self, *, packed: bool) -> int:
+        """Bytes of a frame."""
+        return (self.codes * self.bits + 7) // 8 if packed else self.codes * self.lane_bytes
+
+    def pack(self, codes: Int, *, packed: bool) -> bytes:
+        """One frame (height, width, channels) as bytes; codes are taken modulo ``2**bits``."""
+        raw = np.ascontiguousarray(codes, dtype="<i8").reshape(-1, 1).view(np.uint8)
+        if not packed:
+            return raw[:, : self.lane_bytes].tobytes()
+        bits = np.unpackbits(raw, axis=1, bitorder="little")[:, : self.bits]
+        return np.packbits(bits, bitorder="little").tobytes()
+
+    def unpack(self, raw: bytes) -> Int:
+        """The frame (height, width, channels) in bytes that are not packed."""
+        wide = np.zeros((self.codes, 8), dtype=np.uint8)
+        wide[:, : self.lane_bytes] = np.frombuffer(raw, np.uint8).reshape(self.codes, -1)
+        codes = wide.view("<i8")[:, 0].astype(np.int64)
+        spare = 64 - 8 * self.lane_bytes
+        if self.signed:
+            codes = (codes << spare) >> spare
+        return codes.reshape(self.height, self.width, self.channels)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who answers: payload of ``Kind.IDENTITY``.
+
+    ``design`` is the start of the SHA-256 of the network's RTLIL, ``credits`` how many frames
+    may be unanswered at a time, ``baud`` the rate of the line in bits a second::
+
+        offset  bytes
+        0       2     "sq"
+        2       1     protocol version
+        3       1     credits
+        4       4     clock_hz
+        8       4     baud
+        12      8     design
+        20      8     input: height 2, width 2, channels 2, bits 1, signed 1
+        28      8     output: the same
+    """
+
+    credits: int
+    clock_hz: int
+    baud: int
+    design: bytes
+    input: Format
+    output: Format
+    protocol: int = PROTOCOL
+
+    def pack(self) -> bytes:
+        """The payload."""
+        head = _IDENTITY.pack(
+            _MAGIC, self.protocol, self.credits, self.clock_hz, self.baud, self.design
+        )
+        return head + b"".join(_FORMAT.pack(*astuple(f)) for f in (self.input, self.output))
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Identity:
+        """The identity in a payload.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or of another version of the protocol.
+        """
+        if len(payload) >= 3 and payload[:2] == _MAGIC and payload[2] != PROTOCOL:
+            raise ValueError(
+                f"Board: it must speak protocol {PROTOCOL}, not {payload[2]}; "
+                "load a bitstream made by this version of sqwire"
+            )
+        if len(payload) != _IDENTITY.size + 2 * _FORMAT.size or payload[:2] != _MAGIC:
+            raise ValueError("Board: it must identify itself as sqwire does, and does not")
+        _, protocol, credits, clock_hz, baud, design = _IDENTITY.unpack_from(payload)
+        formats = []
+        for at in (_IDENTITY.size, _IDENTITY.size + _FORMAT.size):
+            height, width, channels, bits, signed = _FORMAT.unpack_from(payload, at)
+            formats.append(Format(height, width, channels, bits, bool(signed)))
+        return cls(credits, clock_hz, baud, design, formats[0], formats[1], protocol)
+
+
+@dataclass(frozen=True)
+class State:
+    """How a board fares since it started or was reset: payload of ``Kind.STATE``.
+
+    Counters stop at their largest value. All are of 2 bytes but the first two, of 4.
+    """
+
+    frames: int = 0
+    """Results sent."""
+    stall_cycles: int = 0
+    """Clock cycles in which the network had an output that the link did not take yet."""
+    damaged: int = 0
+    """Messages with a wrong CRC or length, or cut off."""
+    refused: int = 0
+    """Messages of an unknown kind, or of the wrong length for their kind."""
+    busy: int = 0
+    """Frames dropped because there was no credit for them."""
+    timed_out: int = 0
+    """Messages begun and not continued for the time-out."""
+    network_errors: int = 0
+    """Frames of the wrong length that the network saw."""
+    most_frames: int = 0
+    """The most frames that were unanswered at a time."""
+    most_reply_bytes: int = 0
+    """The most bytes that waited for the line."""
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> State:
+        """The state in a payload; ValueError if it is none."""
+        if len(payload) != _STATE.size:
+            raise ValueError(f"Board: its state must have {_STATE.size} bytes, not {len(payload)}")
+        return cls(*_STATE.unpack(payload))
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return _STATE.pack(*astuple(self))

@@ -1,0 +1,86 @@
+"""boards, program and run on the command line: one clear line and a status for what goes wrong."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from sqwire import cli
+from sqwire.boards.catalog import boards
+
+
+@pytest.fixture
+def sqwire(monkeypatch, capfd):
+    """Runs the command; (exit status, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sqwire", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code or 0, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def images(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2, 6, 6), np.float32))
+    return tmp_path / "x.npy"
+
+
+def refused(result, *words):
+    status, _, err = result
+    assert status == 1, err
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("sqwire: ") and "Traceback" not in err
+    for word in words:
+        assert word in last
+
+
+def test_boards_are_listed_with_what_their_devices_hold(sqwire):
+    status, out, _ = sqwire("boards")
+    assert status == 0
+    for board in boards():
+        assert board.name in out and str(board.resources.lut4) in out
+    listed = json.loads(sqwire("boards", "--json")[1])
+    assert [one["name"] for one in listed] == [board.name for board in boards()]
+    assert listed[0]["resources"]["bram"] == 56
+
+
+def test_a_port_that_is_not_there_is_one_line(sqwire, residual_build, images):
+    result = sqwire("run", residual_build.path, images, "--port", "/dev/ttyNONE")
+    refused(result, "/dev/ttyNONE", "it must be there, and is not")
+
+
+def test_no_board_plugged_in_is_one_line(sqwire, residual_build, images, monkeypatch):
+    monkeypatch.setattr("sqwire.boards.ports.list_ports.comports", lambda: [])
+    refused(sqwire("run", residual_build.path, images), "--port")
+
+
+def test_a_port_and_a_simulation_are_one_too_many(sqwire, residual_build, images):
+    result = sqwire("run", residual_build.path, images, "--port", "/dev/ttyS0", "--simulate")
+    refused(result, "--port or --simulate, not both")
+
+
+def test_a_wrong_shape_is_refused_before_a_board_is_built(sqwire, residual_build, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2, 6, 5), np.float32))
+    refused(sqwire("run", residual_build.path, tmp_path / "x.npy", "--simulate"), "shape must be")
+
+
+def test_a_folder_for_the_output_that_is_not_there_is_one_line(sqwire, residual_build, images):
+    result = sqwire("run", residual_build.path, images, "--simulate", "-o", "/nonesuch/y.npy")
+    refused(result, "/nonesuch", "must exist")
+
+
+def test_loading_without_a_bitstream_is_one_line(sqwire, residual_build):
+    refused(sqwire("program", residual_build.path), "design.bit", "sqwire synth")
+
+
+def test_a_clock_that_no_pll_makes_is_one_line(sqwire, residual_build):
+    result = sqwire("synth", residual_build.path, "--board", "icebreaker", "--clock", 50)
+    refused(result, "iCE40's PLL", "try 49.5 or")
+    refused(
+        sqwire("synth", residual_build.path, "--board", "icebreaker", "--baud", 9_000_000),
+        "UART: baud must be",
+    )

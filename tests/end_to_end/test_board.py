@@ -1,0 +1,61 @@
+"""Real images, the real client, a serial port, the whole board: what comes back is PyTorch's."""
+
+import numpy as np
+import pytest
+
+from sqwire import run, simulated
+from sqwire.boards.catalog import find_board
+from sqwire.boards.device import Device, DeviceError
+
+IMAGES = 50
+
+
+@pytest.fixture(scope="module")
+def board(digits_build):
+    """An ULX3S with the digit network, its PLL and the link, in Verilator."""
+    return simulated.board_for(digits_build, find_board("ulx3s_85f"))
+
+
+def test_fifty_images_through_a_serial_port_equal_torch(board, digits_build, digits, trained):
+    x = digits.x[:IMAGES]
+    graph = digits_build.graph
+    with board.run() as running:
+        with Device(running.port, digits_build, timeout_seconds=60) as device:
+            codes = device.run(graph.input.quantize(x))
+            y = device.infer(x)
+            one = device.submit(x[7]).result(60)
+            assert device.traffic.again == 0
+            assert device.status().network_errors == 0
+        report = running.stop()
+    assert np.array_equal(codes, graph.run(graph.input.quantize(x)))
+    last = graph.tensors[graph.nodes[-1].name]
+    assert np.array_equal(graph.output.codes(trained.frozen(x), last), codes)
+    assert np.array_equal(y, graph.output.dequantize(codes))
+    assert np.array_equal(one, y[7])
+    assert report.broken == 0
+    assert report.clock_hz == 50_000_000
+
+
+def test_the_verb_does_the_same(board, digits_build, digits):
+    graph = digits_build.graph
+    y, traffic = run(digits_build, digits.x[:3], simulate=True)
+    codes = graph.run(graph.input.quantize(digits.x[:3]))
+    assert np.array_equal(y, graph.output.dequantize(codes))
+    assert traffic.answered == 5  # a reset, an identity, three frames
+
+
+def test_another_design_on_the_board_is_refused(board, residual_build):
+    with (
+        board.run() as running,
+        pytest.raises(DeviceError, match=r"it must hold the design \w{16} of .*; run: sqwire prog"),
+    ):
+        Device(running.port, residual_build, timeout_seconds=60)
+
+
+def test_images_of_another_shape_are_refused_before_anything_is_sent(board, digits_build):
+    with (
+        board.run() as running,
+        Device(running.port, digits_build, timeout_seconds=60) as device,
+        pytest.raises(ValueError, match="shape must be"),
+    ):
+        device.infer(np.zeros((1, 1, 8, 7), np.float32))
