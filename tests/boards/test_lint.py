@@ -57,7 +57,7 @@ def test_the_board_around_it_is_clean(residual_build, tmp_path, name):
 def test_the_documented_example_is_clean(residual_build, tmp_path):
     text = (ROOT / "docs" / "boards-verilog.md").read_text()
     (example,) = re.findall(r"```verilog\n(.*?)```", text, re.DOTALL)
-    widths = {"IN": residual_build.input.bits, "OUT": residual_build.output.bits}
+    widths = {"IN": residual_build.inputs[0].bits, "OUT": residual_build.outputs[0].bits}
     for name, bits in widths.items():
         example = example.replace(f"{name}_BITS = 8", f"{name}_BITS = {bits}")
     (tmp_path / "example.v").write_text(example)
