@@ -10,14 +10,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.requantise import Affine
 
-__all__ = ["Cost", "cost", "features"]
+__all__ = ["MODEL", "Cost", "cost", "features"]
+
+MODEL = Path(__file__).with_name("cost.json")
+"""Where the coefficients are."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,5 @@ def _multipliers(spec: Folded) -> int:
 @cache
 def _model() -> dict[str, dict[str, float]]:
     """The coefficients, by what they predict."""
-    text = resources.files(__package__).joinpath("cost.json").read_text()
-    model: dict[str, dict[str, float]] = json.loads(text)["coefficients"]
+    model: dict[str, dict[str, float]] = json.loads(MODEL.read_text())["coefficients"]
     return model

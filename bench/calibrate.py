@@ -1,0 +1,171 @@
+"""``python bench/calibrate.py``: fit the cost model of the plan to what Yosys makes of operators.
+
+A grid of operators is mapped for an ECP5, alone. The coefficients of ``compiler/cost.json`` are
+the least squares, not negative, over three quarters of the grid; the error is that of the rest.
+Weights and functions are random, their seeds fixed. ``--fit`` only repeats the fit on the
+netlists of the last run, which are in ``bench/results/calibrate.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sqwire.boards import yosys
+from sqwire.boards.catalog import find_board
+from sqwire.boards.tools import YOSYS, Workshop
+from sqwire.compiler.cost import MODEL, cost, features
+from sqwire.compiler.emit import TOP, emit_rtlil
+from sqwire.compiler.schedule import schedule
+from sqwire.hw.add import Add
+from sqwire.hw.axis import Port
+from sqwire.hw.dot import Dot
+from sqwire.hw.folded.engine import Folded
+from sqwire.hw.network import Network, Source, Stage
+from sqwire.hw.ranges import Range
+from sqwire.hw.staircase import Staircase
+from sqwire.hw.steps import Steps
+from sqwire.hw.window import Window
+
+RESULTS = Path(__file__).parent / "results" / "calibrate.json"
+# The AXI4-Stream ports around an operator count too; they are small.
+_HELD_OUT = 4
+
+
+def steps(rng: np.random.Generator, ranges: tuple[Range, ...]) -> tuple[Steps, ...]:
+    """Rising functions onto 4 bits."""
+    made = []
+    for own in ranges:
+        acc = np.arange(own.lo, own.hi + 1)
+        levels = np.clip(np.rint(acc * rng.uniform(20, 40) / own.size), 0, 15)
+        made.append(Steps.tabulate(own.lo, levels.astype(np.int64)))
+    return tuple(made)
+
+
+def weights(rng: np.random.Generator, shape: tuple[int, ...], bits: int, zeros: float) -> Any:
+    most = 2 ** (bits - 1) - 1
+    return rng.integers(-most, most + 1, shape) * (rng.random(shape) >= zeros)
+
+
+def grid() -> Iterator[Any]:
+    """The operators."""
+    rng = np.random.default_rng(0)
+    for lanes, channels, kernel, bits, zeros in (
+        (4, 16, 3, 4, 0.0), (8, 32, 3, 4, 0.9), (16, 32, 1, 4, 0.5), (2, 16, 3, 4, 0.5),
+        (8, 16, 3, 2, 0.0), (16, 64, 3, 4, 0.95), (32, 64, 1, 3, 0.0), (4, 64, 3, 4, 0.98),
+    ):  # fmt: skip
+        weight = weights(rng, (channels, kernel, kernel, channels), bits, zeros)
+        code = Range(0, 2**bits - 1)
+        for kind in ("lut", "dsp", "digit"):
+            program = schedule(weight, lanes, min(lanes, 8), in_digits=kind == "digit")
+            raw = Folded(12, 12, code, weight, program, padding=(kernel // 2,) * 4, multiplier=kind)
+            yield Folded(
+                12, 12, code, weight, program, padding=(kernel // 2,) * 4, multiplier=kind,
+                steps=steps(rng, raw.sum_ranges),
+            )  # fmt: skip
+    for rows, inputs, bits, zeros in (
+        (8, 27, 4, 0.0), (16, 144, 4, 0.9), (16, 64, 4, 0.5), (32, 32, 2, 0.3), (10, 64, 4, 0.8),
+    ):  # fmt: skip
+        yield Dot(weights(rng, (rows, inputs), bits, zeros), np.zeros(rows, np.int64),
+                  (Range(0, 15),) * inputs)  # fmt: skip
+    for channels, most in ((8, 60), (16, 500), (4, 4000), (32, 200)):
+        ranges = (Range(-most, most),) * channels
+        yield Staircase(steps(rng, ranges), ranges)
+    for channels, bits, width in ((4, 4, 16), (16, 4, 32), (8, 2, 64)):
+        yield Window(width, width, channels, Range(0, 2**bits - 1), (3, 3), padding=(1, 1, 1, 1))
+    for channels, bits in ((8, 4), (32, 6)):
+        yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
+
+
+def measure(spec: Any) -> dict[str, Any]:
+    """Features and cells of one operator."""
+    ports = tuple(Port(beat, spec.beats_in) for beat in spec.inputs)
+    sources = tuple(Source(None, k) for k in range(len(ports)))
+    network = Network(ports, (Stage("operator", spec, sources),), (Source("operator"),))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "design.il").write_text(emit_rtlil(network))
+        cells = yosys.netlist(Workshop(work, work, lambda _: None), TOP, find_board("ulx3s_85f"))
+    return {
+        "operator": type(spec).__name__,
+        "features": features(spec),
+        "luts": cells.area + 2 * cells.lutram,
+        "ffs": cells.ff,
+        "dsps": cells.dsp,
+        "brams": cells.bram,
+        "planned_dsps": cost([spec]).dsps,
+        "planned_brams": cost([spec]).brams,
+    }
+
+
+def least_squares(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Coefficients of least relative error, none below zero."""
+    scale = 1 / np.maximum(wanted, 1)
+    active = list(range(table.shape[1]))
+    while True:
+        found, *_ = np.linalg.lstsq(table[:, active] * scale[:, None], wanted * scale, rcond=None)
+        if (found >= 0).all():
+            break
+        active.pop(int(found.argmin()))
+    result = np.zeros(table.shape[1])
+    result[active] = found
+    return result
+
+
+def fit(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Coefficients by what they predict, and relative errors on operators that were held out."""
+    coefficients: dict[str, Any] = {"luts": {}, "ffs": {}}
+    errors: dict[str, Any] = {}
+    for operator in sorted({row["operator"] for row in rows}):
+        own = [row for row in rows if row["operator"] == operator]
+        names = sorted({name for row in own for name in row["features"]})
+        table = np.array([[row["features"].get(name, 0.0) for name in names] for row in own])
+        held = np.arange(len(own)) % _HELD_OUT == _HELD_OUT - 1
+        for what in coefficients:
+            wanted = np.array([row[what] for row in own], dtype=float)
+            known = ~held if held.any() else np.ones(len(own), bool)
+            found = least_squares(table[known], wanted[known])
+            if held.any():
+                off = np.abs(table[held] @ found / wanted[held] - 1)
+                errors[f"{operator}.{what}"] = {
+                    "mean": round(float(off.mean()), 3),
+                    "worst": round(float(off.max()), 3),
+                    "held_out": int(held.sum()),
+                }
+            pairs = zip(names, found.tolist(), strict=True)
+            coefficients[what] |= {name: round(value, 4) for name, value in pairs if value}
+    return coefficients, errors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fit", action="store_true", help="only fit again")
+    if parser.parse_args().fit:
+        document = json.loads(RESULTS.read_text())
+    else:
+        rows = []
+        for spec in grid():
+            rows.append(measure(spec))
+            print({k: v for k, v in rows[-1].items() if k != "features"}, flush=True)
+        document = {"date": date.today().isoformat(), "yosys": YOSYS.version, "rows": rows}
+    coefficients, errors = fit(document["rows"])
+    for what in ("dsps", "brams"):
+        wrong = sum(row[what] != row[f"planned_{what}"] for row in document["rows"])
+        errors[what] = {"differ": wrong, "of": len(document["rows"])}
+    document["errors"] = errors
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    model = {"yosys": document["yosys"], "coefficients": coefficients}
+    MODEL.write_text(json.dumps(model, indent=1) + "\n")
+    for name, error in errors.items():
+        print(name, error)
+
+
+if __name__ == "__main__":
+    main()
