@@ -252,4 +252,4 @@ def test_every_constraint_is_an_exact_version():
         if not line.startswith("#")
     ]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
-    assert lines == sorted(lines, key=str.lower)
+    assert lines == sorted(lines, key=lambda line: line.partition("==")[0].lower())
