@@ -123,7 +123,7 @@ def check_operator(spec: Any, *x: ArrayLike, seed: int = 0, timeout_cycles: int 
                 need = frame * frames[number].shape[1] + int(needs[at]) if needs[at] else 0
                 if count < need:
                     raise AssertionError(
-                        f"output {port}, frame {frame}, beat {at}: needs() says that {need} beats "
-                        f"of input {number} must have come, but it came after {count}"
+                        f"output {port}, frame {frame}, beat {at}: needs() says that {need} input "
+                        f"beats on port {number} must have come, but it came after {count}"
                     )
     return timing
