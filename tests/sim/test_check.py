@@ -233,7 +233,5 @@ def test_operator_is_checked_against_its_own_compute():
 
 
 def test_output_before_the_beats_it_is_said_to_need_is_reported():
-    with pytest.raises(
-        AssertionError, match="output 0, frame 0, beat 1: needs.* 4 input beats"
-    ):
+    with pytest.raises(AssertionError, match="output 0, frame 0, beat 1: needs.* 4 input beats"):
         check_operator(IncrementSpec([1, 4, 4, 4, 5]), X.reshape(8, 5, 3))
