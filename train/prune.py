@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,59 +15,71 @@ from .method import Training, Weights, check_bits
 __all__ = ["GradualPruning", "Magnitude", "Random", "drop_globally"]
 
 
-class _Timed(Protocol):
-    """The settings of a gradual pruning, in epochs."""
-
-    @property
-    def zeros(self) -> float: ...
-    @property
-    def start(self) -> float: ...
-    @property
-    def end(self) -> float: ...
-    @property
-    def quantize(self) -> float: ...
-    @property
-    def interval(self) -> float: ...
-    @property
-    def floor(self) -> float: ...
-
-
 class GradualPruning:
     """``zeros * (1 - (1 - t)^3)`` with ``t`` from 0 at ``start`` to 1 at ``end`` (Zhu and Gupta,
-    arXiv 1710.01878), in rounds of ``interval`` epochs."""
+    arXiv 1710.01878), in rounds of ``interval`` epochs; codes from ``quantize`` on.
 
-    @staticmethod
-    def check(method: _Timed) -> None:
+    What methods that prune so have in common; they are dataclasses with these settings.
+    """
+
+    weight_bits: int
+    act_bits: int
+    zeros: float
+    start: float
+    end: float
+    quantize: float
+    interval: float
+    floor: float
+    per_channel: bool
+
+    def check(self) -> None:
         """Refuse impossible settings."""
-        name = type(method).__name__
-        if not 0 <= method.zeros <= 0.999:
-            raise ValueError(f"{name}: zeros must be 0 to 0.999, not {method.zeros}")
-        if not 0 <= method.start <= method.end <= method.quantize:
+        check_bits(self, "weight_bits", "act_bits")
+        name = type(self).__name__
+        if not 0 <= self.zeros <= 0.999:
+            raise ValueError(f"{name}: zeros must be 0 to 0.999, not {self.zeros}")
+        if not 0 <= self.start <= self.end <= self.quantize:
             raise ValueError(
                 f"{name}: start, end and quantize must follow one another from 0 on, not "
-                f"{method.start}, {method.end}, {method.quantize}"
+                f"{self.start}, {self.end}, {self.quantize}"
             )
-        if not method.interval > 0:
-            raise ValueError(f"{name}: interval must be above 0 epochs, not {method.interval}")
-        if not 0 <= method.floor <= 1:
-            raise ValueError(f"{name}: floor must be 0 to 1, not {method.floor}")
+        if not self.interval > 0:
+            raise ValueError(f"{name}: interval must be above 0 epochs, not {self.interval}")
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"{name}: floor must be 0 to 1, not {self.floor}")
 
-    @staticmethod
-    def target(method: _Timed, epoch: float) -> float | None:
+    def target(self, epoch: float) -> float | None:
         """The share of zeros wanted by then; None outside the time of pruning."""
-        if not method.start < epoch or epoch >= method.end + method.interval:
+        if not self.start < epoch or epoch >= self.end + self.interval:
             return None
-        t = min(1.0, (epoch - method.start) / max(method.end - method.start, 1e-9))
-        return method.zeros * (1 - (1 - t) ** 3)
+        t = min(1.0, (epoch - self.start) / max(self.end - self.start, 1e-9))
+        return self.zeros * (1 - (1 - t) ** 3)
 
-    @staticmethod
-    def due(method: _Timed, training: Training) -> bool:
+    def due(self, training: Training) -> bool:
         """Whether a round ends with this step, or pruning itself."""
         now = training.epoch
         before = now - training.per_step
-        ends = before < method.end <= now
-        in_time = now <= method.end
-        return ends or (in_time and int(now / method.interval) > int(before / method.interval))
+        ends = before < self.end <= now
+        in_time = now <= self.end
+        return ends or (in_time and int(now / self.interval) > int(before / self.interval))
+
+    def codes(self, weights: Weights) -> Coded:
+        return masked_codes(
+            weights.weight, weights.mask, self.weight_bits,
+            per_channel=self.per_channel, masked=True,
+        )  # fmt: skip
+
+    def bits(self, weights: Weights) -> int:
+        return self.weight_bits
+
+    def quantizing(self, epoch: float) -> bool:
+        return epoch >= self.quantize
+
+    def settled(self, epoch: float) -> bool:
+        return epoch >= max(self.end, self.quantize)
+
+    def penalty(self, training: Training) -> Tensor | None:
+        return None
 
 
 def drop_globally(
@@ -99,7 +110,7 @@ def drop_globally(
 
 
 @dataclass(frozen=True)
-class Magnitude:
+class Magnitude(GradualPruning):
     """Gradual pruning of the smallest weights, all layers together; a baseline.
 
     Scores are ``|w|`` over the root mean square of the layer's weights, so that a layer of small
@@ -122,8 +133,7 @@ class Magnitude:
     per_channel: bool = False
 
     def __post_init__(self) -> None:
-        check_bits(self, "weight_bits", "act_bits")
-        GradualPruning.check(self)
+        self.check()
 
     def state(self, weight: Tensor) -> nn.Module | None:
         return None
@@ -133,27 +143,9 @@ class Magnitude:
         w = weights.weight.detach()
         return w.abs() / w[weights.mask].square().mean().sqrt().clamp(min=1e-30)
 
-    def codes(self, weights: Weights) -> Coded:
-        return masked_codes(
-            weights.weight, weights.mask, self.weight_bits,
-            per_channel=self.per_channel, masked=True,
-        )  # fmt: skip
-
-    def bits(self, weights: Weights) -> int:
-        return self.weight_bits
-
-    def quantizing(self, epoch: float) -> bool:
-        return epoch >= self.quantize
-
-    def settled(self, epoch: float) -> bool:
-        return epoch >= max(self.end, self.quantize)
-
-    def penalty(self, training: Training) -> Tensor | None:
-        return None
-
     def advance(self, training: Training) -> bool:
-        target = GradualPruning.target(self, training.epoch)
-        if target is None or not GradualPruning.due(self, training):
+        target = self.target(training.epoch)
+        if target is None or not self.due(training):
             return False
         mine = [w for _, w in training.weights() if isinstance(w.method, type(self))]
         drop_globally(mine, [self.score(w) for w in mine], target, self.floor)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .coded import Coded
-from .grid import masked_codes
-from .method import Training, Weights, check_bits
+from .method import Training
 from .prune import GradualPruning, drop_globally
 
 __all__ = ["Taylor", "taylor_score"]
@@ -35,7 +33,7 @@ class _Scores(nn.Module):
 
 
 @dataclass(frozen=True)
-class Taylor:
+class Taylor(GradualPruning):
     """Two stages, after Yu, Klopp et al., arXiv 2010.01892.
 
     1. Pruning, in plain float and with training going on. Every step adds each weight's score
@@ -71,8 +69,7 @@ class Taylor:
     per_channel: bool = False
 
     def __post_init__(self) -> None:
-        check_bits(self, "weight_bits", "act_bits")
-        GradualPruning.check(self)
+        self.check()
         if not 0 <= self.momentum < 1:
             raise ValueError(
                 f"Taylor: momentum must be at least 0 and below 1, not {self.momentum}"
@@ -81,27 +78,9 @@ class Taylor:
     def state(self, weight: Tensor) -> nn.Module | None:
         return _Scores(weight)
 
-    def codes(self, weights: Weights) -> Coded:
-        return masked_codes(
-            weights.weight, weights.mask, self.weight_bits,
-            per_channel=self.per_channel, masked=True,
-        )  # fmt: skip
-
-    def bits(self, weights: Weights) -> int:
-        return self.weight_bits
-
-    def quantizing(self, epoch: float) -> bool:
-        return epoch >= self.quantize
-
-    def settled(self, epoch: float) -> bool:
-        return epoch >= max(self.end, self.quantize)
-
-    def penalty(self, training: Training) -> Tensor | None:
-        return None
-
     def advance(self, training: Training) -> bool:
         """Add to the scores; at the end of a round, prune."""
-        target = GradualPruning.target(self, training.epoch)
+        target = self.target(training.epoch)
         if target is None:
             return False
         mine = [w for _, w in training.weights() if isinstance(w.state, _Scores)]
@@ -114,7 +93,7 @@ class Taylor:
                 )
             scores.total += taylor_score(w.weight.detach(), w.weight.grad)
             scores.count += 1
-        if not GradualPruning.due(self, training):
+        if not self.due(training):
             return False
         ranked = []
         for w in mine:
