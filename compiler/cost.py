@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,6 @@ class Cost:
             self.dsps + other.dsps,
             self.brams + other.brams,
         )
-
-    def fits(self, room: Cost) -> bool:
-        """Whether there is room for it."""
-        return all(value <= asdict(room)[name] for name, value in asdict(self).items())
 
 
 def features(spec: Any) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sqwire.hw.folded.timing import apart
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage, departures
 
@@ -66,14 +67,14 @@ class Flow:
             ports = _ports(stage)
             wanted = np.minimum.reduce([late[s] if s in late else self._given(s) for s in ports])
             if hasattr(spec, "latest"):
-                late.update(dict.fromkeys(stage.sources, spec.latest(_apart(wanted))))
+                late.update(dict.fromkeys(stage.sources, spec.latest(apart(wanted))))
                 continue
-            ready = _apart(wanted).reshape(self.frames, -1) - spec.latency_cycles
+            ready = apart(wanted).reshape(self.frames, -1) - spec.latency_cycles
             if hasattr(spec, "drain_cycles"):
                 ready = ready - spec.drain_cycles()
             incoming = np.full((spec.beats_in, self.frames), _NEVER)
             np.minimum.at(incoming, spec.needs() - 1, ready.T)
-            incoming = _apart(incoming.T.reshape(-1))
+            incoming = apart(incoming.T.reshape(-1))
             late.update(dict.fromkeys(stage.sources, incoming))
         return late
 
@@ -207,12 +208,6 @@ def _needs(spec: Any, following: bool) -> Int:
     if following and hasattr(spec, "steady_needs"):
         return spec.steady_needs()
     return spec.needs()
-
-
-def _apart(wanted: Int) -> Int:
-    """The latest cycles no later than ``wanted``, each at least one before the next."""
-    index = np.arange(len(wanted))
-    return np.minimum.accumulate((wanted - index)[::-1])[::-1] + index
 
 
 def _from_now_on(spare: Int) -> Int:

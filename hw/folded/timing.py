@@ -2,7 +2,9 @@
 
 import numpy as np
 
-__all__ = ["departures", "interval_cycles", "latest", "set_slots", "slots_needed", "starts"]
+__all__ = [
+    "apart", "departures", "interval_cycles", "latest", "set_slots", "slots_needed", "starts",
+]  # fmt: skip
 
 _SETTLE_FRAMES = 3
 _NEVER = 1 << 60
@@ -141,17 +143,17 @@ def latest(spec, leaves) -> np.ndarray:
     """
     beats, wanted = spec.channel_beats, np.asarray(leaves, dtype=np.int64)
     issued = wanted.reshape(-1, beats) - np.arange(beats) - spec.collect_cycles
-    issued = _apart(issued.min(axis=1), beats)
-    starts = _apart(issued - spec.first_cycles, max(spec.program.cycles, spec.pace_cycles))
+    issued = apart(issued.min(axis=1), beats)
+    starts = apart(issued - spec.first_cycles, max(spec.program.cycles, spec.pace_cycles))
     frames = len(wanted) // spec.beats_out
     offsets = np.arange(frames)[:, None] * spec.raster.inputs
     ended = np.full(frames * spec.raster.inputs, _NEVER)
     np.minimum.at(ended, (spec.raster.needs + offsets).reshape(-1) - 1, starts - 1)
-    ended = _apart(ended, spec.beats_position)
+    ended = apart(ended, spec.beats_position)
     return (ended[:, None] + np.arange(1 - spec.beats_position, 1)).reshape(-1)
 
 
-def _apart(cycles, least):
+def apart(cycles, least=1):
     """The latest cycles no later than ``cycles``, each at least ``least`` before the next."""
     index = np.arange(len(cycles)) * least
     return np.minimum.accumulate((cycles - index)[::-1])[::-1] + index

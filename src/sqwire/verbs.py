@@ -151,10 +151,7 @@ def simulate(
     from .sim.network import simulate as run
 
     count = len(codes[0])
-    frames = tuple(
-        v.reshape(count, port.frame, port.beat.lanes)
-        for v, port in zip(codes, build.inputs, strict=True)
-    )
+    frames = tuple(port.beats(v) for v, port in zip(codes, build.inputs, strict=True))
     progress(f"simulate {count} frames in Verilator")
     with tempfile.TemporaryDirectory(prefix="sqwire.") as folder:
         result = run(
