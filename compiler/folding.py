@@ -10,6 +10,7 @@ import numpy as np
 
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.program import Program
+from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 
 from . import ops
@@ -53,8 +54,13 @@ class Unit:
     op: ops.Linear
     last: Node
     steps: tuple[Steps, ...] | None
-    positions: int
-    """Output positions a frame."""
+    sums: Tensor
+    """What the map gives."""
+
+    @property
+    def positions(self) -> int:
+        """Output positions a frame."""
+        return self.sums.positions
 
     @property
     def nonzeros(self) -> int:
@@ -92,6 +98,15 @@ class Unit:
             multiplier=chosen.multiplier,
             slots=chosen.slots,
             pace_cycles=chosen.pace_cycles,
+            reach=self._reach,
+        )
+
+    @cached_property
+    def _reach(self) -> tuple[Range, ...]:
+        """What sums of products can be, by the range of each channel."""
+        bias = self.op.bias.tolist()
+        return tuple(
+            Range(own.lo - b, own.hi - b) for own, b in zip(self.sums.ranges, bias, strict=True)
         )
 
     @cached_property
@@ -125,4 +140,4 @@ def units(graph: Graph) -> Iterator[Unit]:
         if uses[node.name] == 1 and readers and isinstance(readers[0].op, ops.Staircase):
             (last,), steps = readers, readers[0].op.steps
         out = graph.tensors[node.name]
-        yield Unit(node, graph.tensors[node.inputs[0]], op, last, steps, out.positions)
+        yield Unit(node, graph.tensors[node.inputs[0]], op, last, steps, out)

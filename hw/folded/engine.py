@@ -44,6 +44,9 @@ class Folded:
     each in their order, ``lanes_in`` (``lanes_out``) a beat. ``program.layout`` has these counts.
 
     ``steps`` are the functions f, one an output channel; without them accumulators come out.
+    ``reach`` is what the sum of products of each output channel can be, where that is known to be
+    less than the range of codes and the weights allow: then accumulators are narrower and f is
+    simpler.
     ``multiplier`` is ``"lut"``, ``"dsp"`` or ``"digit"``. ``slots`` is how many positions the
     line buffer holds, a power of two; 0: as many as are needed to start one position while
     the next one is written.
@@ -76,6 +79,7 @@ class Folded:
     multiplier: str = "lut"
     slots: int = 0
     pace_cycles: int = 0
+    reach: tuple[Range, ...] | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "weight", frozen(self.weight))
@@ -97,9 +101,24 @@ class Folded:
                     f"Folded: steps must be one an output channel ({self.channels_out}), "
                     f"not {len(self.steps)}"
                 )
+        if self.reach is not None:
+            self._check_reach()
         check(self.program, self.weight, products=self.multiplier != "digit")
         multiply.multiplier(self.multiplier, self.range, self.program.values, 1)
         set_slots(self, "Folded")
+
+    def _check_reach(self):
+        if len(self.reach) != self.channels_out:
+            raise ValueError(
+                f"Folded: reach must be one an output channel ({self.channels_out}), "
+                f"not {len(self.reach)}"
+            )
+        for channel, (own, most) in enumerate(zip(self.reach, self._bounds, strict=True)):
+            if own.lo < most.lo or own.hi > most.hi:
+                raise ValueError(
+                    f"Folded: reach of channel {channel} must lie in {most.lo}..{most.hi} "
+                    f"(its weights and the range of codes), not {own.lo}..{own.hi}"
+                )
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -128,9 +147,14 @@ class Folded:
 
     # Ranges.
 
-    @cached_property
+    @property
     def sum_ranges(self) -> tuple[Range, ...]:
         """For each output channel, the smallest and largest sum of products."""
+        return self._bounds if self.reach is None else self.reach
+
+    @cached_property
+    def _bounds(self) -> tuple[Range, ...]:
+        """What range and weights allow the sums to be."""
         code = self.range
         if any(self.padding):
             code = Range.span([code, Range(0, 0)])

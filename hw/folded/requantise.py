@@ -1,6 +1,7 @@
 """Functions of one integer, another for each channel, by one circuit that all channels share."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from amaranth.hdl import Cat, Mux, Signal
@@ -57,6 +58,9 @@ class Identity:
 class Affine:
     """``clamp((factor[c] * x + offset[c]) >> shift)``: one multiplier, one adder.
 
+    With ``to_even``, ``clamp(v >> shift)`` where an odd result of which no bits were shifted out
+    is one less: a tie that half a step of ``offset`` had rounded up.
+
     Made by :meth:`fit`, which proves it equal to given steps on every reachable ``x``.
     """
 
@@ -65,8 +69,11 @@ class Affine:
     factor: np.ndarray
     offset: np.ndarray
     shift: int
+    to_even: bool = False
 
-    latency_cycles = 5
+    @property
+    def latency_cycles(self) -> int:
+        return 6 if self.to_even else 5
 
     @classmethod
     def fit(cls, steps: tuple[Steps, ...], ranges: tuple[Range, ...]) -> "Affine | None":
@@ -75,22 +82,16 @@ class Affine:
         bounds = [_bounds(s, r, levels) for s, r in zip(steps, ranges, strict=True)]
         if any(b is None for b in bounds):
             return None
-        shift = 0
-        while shift <= _MOST_SHIFT:
-            pairs = []
-            for bound in bounds:
-                pair = _solve(bound, shift)
-                if pair is None:
-                    break
-                pairs.append(pair)
-            else:
-                factor, offset = np.array(pairs, dtype=np.int64).T
-                if Range(int(factor.min()), int(factor.max())).bits > _FACTOR_BITS:
-                    return None
-                fitted = cls(Range.span(ranges), levels, factor, offset, shift)
-                fitted._prove(steps, ranges)
-                return fitted
-            shift += 1
+        for shift, to_even in product(range(_MOST_SHIFT + 1), (False, True)):
+            pairs = _solve_all(bounds, shift, to_even)
+            if pairs is None:
+                continue
+            factor, offset = np.array(pairs, dtype=np.int64).T
+            fitted = cls(Range.span(ranges), levels, factor, offset, shift, to_even)
+            if fitted._factors.bits > _FACTOR_BITS:
+                return None
+            fitted._prove(steps, ranges)
+            return fitted
         return None
 
     def _prove(self, steps, ranges):
@@ -101,46 +102,56 @@ class Affine:
                 points += [t - 1, t]
             x = np.unique(np.clip(points, domain.lo, domain.hi))
             # Python integers: products may be long.
-            got = [
-                min(max((int(self.factor[c]) * int(v) + int(self.offset[c])) >> self.shift,
-                        self.levels.lo), self.levels.hi) for v in x
-            ]  # fmt: skip
+            got = [self._level(int(self.factor[c]) * int(v) + int(self.offset[c])) for v in x]
             assert got == own(x).tolist(), "the fit must equal its steps"
+
+    def _level(self, value: int) -> int:
+        level = value >> self.shift
+        tie = self.to_even and level << self.shift == value
+        return min(max(level - (tie and level % 2), self.levels.lo), self.levels.hi)
+
+    @property
+    def _factors(self):
+        return Range(int(self.factor.min()), int(self.factor.max()))
+
+    @property
+    def _offsets(self):
+        return Range(int(self.offset.min()), int(self.offset.max()))
 
     def stores(self, name) -> tuple[Store, ...]:
         """Its memories."""
-        factor = Range(int(self.factor.min()), int(self.factor.max())).bits
-        offset = Range(int(self.offset.min()), int(self.offset.max())).bits
-        return (Store(f"{name}_constants", len(self.factor), factor + offset, True),)
+        width = self._factors.bits + self._offsets.bits
+        return (Store(f"{name}_constants", len(self.factor), width, True),)
 
     def build(self, m, x, channel, shape, name):
-        factors = Range(int(self.factor.min()), int(self.factor.max()))
-        offsets = Range(int(self.offset.min()), int(self.offset.max()))
+        factors, offsets = self._factors, self._offsets
         # Cycle 0: the channel's constants. Cycle 1: they go into registers, block RAM is slow.
         (store,) = self.stores(name)
         words = pack([self.factor, self.offset], [factors.bits, offsets.bits])
         word = rom(m, store, words, channel)
-        factor, offset = Signal(factors.shape, reset_less=True), Signal(offsets.shape)
-        m.d.sync += [
-            factor.eq(word[: factors.bits]),
-            offset.eq(word[factors.bits :]),
-        ]
-        # Cycle 2: multiply. Cycle 3: add. Cycle 4: clamp.
-        product = Range.span([self.domain * factors.lo, self.domain * factors.hi])
-        multiplied = Signal(product.shape, name=f"{name}_product", reset_less=True)
-        total = product + offsets
-        level = Range(total.lo >> self.shift, total.hi >> self.shift)
-        summed = Signal(level.shape, name=f"{name}_sum", reset_less=True)
+        factor = Signal(factors.shape, name=f"{name}_factor", reset_less=True)
+        offset = Signal(offsets.shape, name=f"{name}_constant", reset_less=True)
+        m.d.sync += [factor.eq(word[: factors.bits]), offset.eq(word[factors.bits :])]
+        # Cycle 2: multiply. Cycle 3: add. Then round ties, and clamp.
+        products = Range.span([self.domain * factors.lo, self.domain * factors.hi])
+        multiplied = Signal(products.shape, name=f"{name}_product", reset_less=True)
+        m.d.sync += multiplied.eq(pipe(m, x, 2, f"{name}_x") * factor)
+        total = products + offsets
+        summed = Signal(total.shape, name=f"{name}_sum", reset_less=True)
+        m.d.sync += summed.eq(multiplied + pipe(m, offset, 1, f"{name}_offset"))
+        level = Range((total.lo >> self.shift) - self.to_even, total.hi >> self.shift)
+        shifted = summed >> self.shift
+        if self.to_even:
+            tie = shifted[0] & ~summed[: self.shift].any()
+            whole = Signal(level.shape, name=f"{name}_rounded", reset_less=True)
+            m.d.sync += whole.eq(shifted - tie)
+            shifted = whole
         out = Signal(shape, name=f"{name}_level", reset_less=True)
-        m.d.sync += [
-            multiplied.eq(pipe(m, x, 2, f"{name}_x") * factor),
-            summed.eq((multiplied + pipe(m, offset, 1, f"{name}_offset")) >> self.shift),
-        ]
-        clamped = summed
+        clamped = shifted
         if level.hi > self.levels.hi:
-            clamped = Mux(summed > self.levels.hi, self.levels.hi, clamped)
+            clamped = Mux(shifted > self.levels.hi, self.levels.hi, clamped)
         if level.lo < self.levels.lo:
-            clamped = Mux(summed < self.levels.lo, self.levels.lo, clamped)
+            clamped = Mux(shifted < self.levels.lo, self.levels.lo, clamped)
         m.d.sync += out.eq(clamped)
         return out
 
@@ -256,21 +267,34 @@ def _bounds(own, domain, levels):
             least.append((low_end, level))
         if level < levels.hi:
             most.append((high_end, level + 1))
-    return np.array(least, dtype=np.int64).reshape(-1, 2), np.array(most).reshape(-1, 2)
+    return np.array(least, dtype=np.int64).reshape(-1, 2), np.array(most, dtype=np.int64).reshape(
+        -1, 2
+    )
 
 
-def _solve(bound, shift):
+def _solve_all(bounds, shift, to_even):
+    """A factor and an offset for each channel; None if one of them has none."""
+    pairs = []
+    for bound in bounds:
+        pair = _solve(bound, shift, to_even)
+        if pair is None:
+            return None
+        pairs.append(pair)
+    return pairs
+
+
+def _solve(bound, shift, to_even):
     """A factor and an offset that meet the bounds; None if there are none."""
     least, most = bound
+    # An odd level is reached by more than a tie.
+    reached = [(part[:, 1] << shift) + (to_even & part[:, 1]) for part in bound]
+    lows, highs = reached[0], reached[1] - 1
     if not len(least) or not len(most):
         # Always the highest level, or always the lowest.
-        ends = [int(v) << shift for v in least[:, 1]] + [(int(v) << shift) - 1 for v in most[:, 1]]
-        if len(least):
-            return 0, max(ends)
-        return 0, min(ends, default=0)
-    # factor * x + offset >= level << shift for the one, < for the other: subtract in pairs.
+        return 0, int(lows.max() if len(least) else highs.min(initial=0))
+    # factor * x + offset must be so much at least, and at most: subtract in pairs.
     distance = least[:, None, 0] - most[None, :, 0]
-    rise = ((least[:, None, 1] - most[None, :, 1]) << shift) + 1
+    rise = lows[:, None] - highs[None, :]
     if (rise[distance == 0] > 0).any():
         return None
     up, down = distance > 0, distance < 0
@@ -278,16 +302,22 @@ def _solve(bound, shift):
     highest = np.min(rise[down] // distance[down], initial=1 << 40)
     if lowest > highest:
         return None
-    factor = int(min(max(0, lowest), highest))
-    if lowest < highest:
-        # The fewest bits: the number with the most trailing zeros.
-        for zeros in range(40, -1, -1):
-            rounded = -(-int(lowest) >> zeros) << zeros
-            if lowest <= rounded <= highest:
-                factor = rounded
-                break
-    low = int(((least[:, 1] << shift) - factor * least[:, 0]).max())
-    high = int(((most[:, 1] << shift) - 1 - factor * most[:, 0]).min())
+    factor = _roundest(int(lowest), int(highest))
+    low = int((lows - factor * least[:, 0]).max())
+    high = int((highs - factor * most[:, 0]).min())
     if low > high:
         return None
     return factor, low
+
+
+def _roundest(lowest, highest):
+    """The number with the most last zeros from ``lowest`` to ``highest``, and a small one."""
+    if lowest <= 0 <= highest:
+        return 0
+    if highest < 0:
+        return -_roundest(-highest, -lowest)
+    for zeros in range(lowest.bit_length(), -1, -1):
+        rounded = -(-lowest >> zeros) << zeros
+        if rounded <= highest:
+            return rounded
+    return lowest

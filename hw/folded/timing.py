@@ -83,6 +83,7 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
             f"Folded: arrivals must be whole frames of {spec.beats_in} beats, not {len(arrivals)}"
         )
     raster, slots, beats = spec.raster, spec.slots, spec.beats_position
+    run, apart = cycles + spec.fetch_cycles + 1, max(cycles, pace)
     arrivals = arrivals.reshape(-1, beats)
     offsets = np.arange(len(arrivals) // raster.inputs)[:, None] * raster.inputs
     needs = (raster.needs + offsets).reshape(-1).tolist()
@@ -99,12 +100,12 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
             # Input position q takes the place of what lies `slots` before it.
             while finished < position and bases[finished] < q - slots + 1:
                 finished += 1
-            gate = started[finished - 1] + cycles + spec.fetch_cycles + 1 if finished else 0
+            gate = started[finished - 1] + run if finished else 0
             before = max(late[q], before + 1, gate) + beats - 1
             ended.append(before)
         start = ended[need - 1] + 1
         if position:
-            start = max(start, started[-1] + max(cycles, pace))
+            start = max(start, started[-1] + apart)
         started.append(results(position, start))
     return started
 

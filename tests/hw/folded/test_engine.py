@@ -180,6 +180,19 @@ def test_codes_come_out_of_accumulators(multiplier, lanes_out):
     holds(spec, x)
 
 
+def test_sums_that_cannot_come_need_no_bits_and_no_function():
+    """Each input channel has a range of its own; the beat's holds all of them."""
+    w = weights(4, 4, (1, 1), 1)
+    most = np.array([15, 1, 1, 0])
+    up, down = np.maximum(w, 0) * most, np.minimum(w, 0) * most
+    reach = tuple(Range(int(d.sum()), int(u.sum())) for u, d in zip(up, down, strict=True))
+    raw = folded(w, 2, 2, reach=reach)
+    assert raw.acc_bits < folded(w, 2, 2).acc_bits
+    spec = with_steps(raw, ramps(raw))
+    x = np.minimum(frames(spec).reshape(2, -1, 4), most).reshape(2, spec.beats_in, -1)
+    holds(spec, x)
+
+
 @pytest.mark.parametrize("positions", [1, 2, 5])
 def test_short_programs_run_at_full_rate(positions):
     """Fewer cycles than the pipeline is long: several positions are under way at once."""
@@ -258,6 +271,8 @@ def test_digit_lanes_take_digits_only():
         ({"slots": 8}, "slots must be a power of two of at least 11"),
         ({"bias": np.zeros(2, np.int64)}, "bias must be one an output channel"),
         ({"steps": ()}, "steps must be one an output channel"),
+        ({"reach": (Range(0, 1),) * 3}, "reach must be one an output channel"),
+        ({"reach": (Range(0, 10**6),) * 4}, "reach of channel 0 must lie in"),
         ({"multiplier": "rom"}, "multiplier must be"),
         ({"weight": np.ones((4, 3, 3, 4), np.int64)}, "is executed"),
     ],
