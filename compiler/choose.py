@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
 
 from .cost import Cost, cost
@@ -12,7 +14,6 @@ from .errors import CompileError
 from .folding import Fold, Unit, units
 from .graph import Graph
 from .ops import Chain
-from .schedule import digits
 
 __all__ = ["Choice", "Target", "choose"]
 
@@ -22,6 +23,12 @@ _MOST_SPATIAL = 20_000
 _RING, _MOST_LANES = 8, 512
 # Where weights have more digits than this on average, shifting takes longer than multiplying.
 _MOST_DIGITS = 1.3
+# A program of zeros too, without addresses, is worth so many times the lanes at most.
+_MOST_DENSE = 1.6
+# Of the digits of its weights, at least this share become adders of a spatial layer.
+_FEWEST_ADDERS = 0.25
+# Lanes may stand idle for so small a share of the time, because outputs do not divide evenly.
+_EVEN = 0.97
 # An engine that is slower than it must be by more than this is not worth another try.
 _NEAR = 1.15
 # What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
@@ -167,10 +174,10 @@ class _Chooser:
         folds: dict[str, tuple[Unit, Fold, Folded]] = {}
         total = self.fixed
         for unit in self.units:
-            spatial = self._spatial_cost(unit, interval)
             found = self._folds(unit, interval)
             priced = [(self._price(c), k) for k, (_, _, c) in enumerate(found)]
             best = min(priced, default=None)
+            spatial = self._spatial_cost(unit, interval, best[0] if best else math.inf)
             if best is not None and (spatial is None or best[0] < self._price(spatial)):
                 fold, spec, own = found[best[1]]
                 folds[unit.node.name] = (unit, fold, spec)
@@ -185,44 +192,39 @@ class _Chooser:
                 )
         return Choice(folds, total, interval)
 
-    def _spatial_cost(self, unit: Unit, interval: int) -> Cost | None:
-        """None where it is too large or too slow to consider."""
+    def _spatial_cost(self, unit: Unit, interval: int, most: float) -> Cost | None:
+        """None where it is too large or too slow to consider, or clearly dearer than ``most``."""
         name = unit.node.name
         if unit.nonzeros > _MOST_SPATIAL or unit.tensor.positions > interval:
             return None
         if name not in self._spatial:
             chain = self.chains[name] + (self.chains[unit.last.name] if unit.steps else ())
-            self._spatial[name] = cost(spec for _, spec in chain)
+            # Which adders they share takes long to find out.
+            around = cost(spec for _, spec in chain if not isinstance(spec, Dot))
+            bits = unit.signed_digits * unit.tensor.range.bits
+            if self._price(around) + self.prices["luts"] * _FEWEST_ADDERS * bits > most:
+                return None
+            self._spatial[name] = around + cost(spec for _, spec in chain if isinstance(spec, Dot))
         return self._spatial[name]
 
     def _folds(self, unit: Unit, interval: int) -> list[tuple[Fold, Folded, Cost]]:
         """For each kind of lane, the smallest engine that keeps up."""
-        channels, outputs = unit.tensor.channels, len(unit.op.weight)
-        lanes_in = _narrowest(channels, unit.tensor.positions, interval)
+        outputs, cycles = len(unit.op.weight), interval // unit.positions
+        lanes_in = _narrowest(unit.tensor.channels, unit.tensor.positions, interval)
         lanes_out = _narrowest(outputs, unit.positions, interval)
-        if lanes_in is None or lanes_out is None:
+        if lanes_in is None or lanes_out is None or not cycles:
             return []
         found = []
-        cycles = interval // unit.positions
-        least = max(lanes_in, lanes_out)
-        for kind, lanes, dense in _kinds(unit, cycles, least):
-            while lanes <= _MOST_LANES:
-                parts = -(-lanes // outputs)
-                parts = 1 << (parts - 1).bit_length()
-                fold = Fold(
-                    lanes,
-                    ring=min(_RING, lanes),
-                    parts=parts,
-                    lanes_in=lanes_in,
-                    lanes_out=lanes_out,
-                    multiplier=kind,
-                    dense=dense and parts == 1,
-                )
+        for kind, products, dense in _kinds(unit):
+            least = max(-(-products // cycles), lanes_in, lanes_out)
+            for lanes in _lane_counts(least):
+                fold = _fold(lanes, lanes_in, lanes_out, outputs, kind, dense)
+                if fold is None or (dense and unit.dense_cycles(fold) > cycles):
+                    continue
                 made = self._keeps_up(unit, fold, interval)
                 if made is not None:
                     found.append(made)
                     break
-                lanes *= 2
         return found
 
     def _keeps_up(self, unit: Unit, fold: Fold, interval: int) -> tuple[Fold, Folded, Cost] | None:
@@ -251,8 +253,9 @@ class _Chooser:
 
 def _variants(unit: Unit, fold: Fold) -> Sequence[Fold]:
     """``fold``, and what to try next if it is too slow by a little."""
-    rings = [fold.ring] + [r for r in (4, 2, 1) if fold.lanes_in <= r < fold.ring]
-    result = [replace(fold, ring=ring) for ring in rings]
+    result = [fold]
+    if fold.lanes_in < fold.ring and not fold.dense:
+        result.append(replace(fold, ring=fold.ring // 2))
     if fold.lanes % (2 * fold.parts * fold.lanes_out) == 0 and not fold.dense:
         result.append(replace(fold, parts=2 * fold.parts))
     if unit.op.stride != (1, 1):
@@ -261,25 +264,53 @@ def _variants(unit: Unit, fold: Fold) -> Sequence[Fold]:
     return result
 
 
-def _kinds(unit: Unit, cycles: int, least: int) -> list[tuple[str, int, bool]]:
-    """Kinds of lanes worth trying, how many of them are needed at least, and whether for zeros too.
+def _kinds(unit: Unit) -> list[tuple[str, int, bool]]:
+    """Kinds of lanes worth trying, how many products each does, and whether for zeros too.
 
-    Where zeros cost no more lanes, a program without addresses is better.
+    Where zeros cost few lanes more, a program without addresses may be better.
     """
-
-    def lanes(products: int) -> int:
-        return 1 << max(-(-products // cycles) - 1, least - 1).bit_length()
-
-    if cycles < 1:
-        return []
-    values = unit.op.weight[unit.op.weight != 0]
-    few = lanes(len(values))
-    dense = lanes(unit.op.weight.size) == few
-    kinds = [("dsp", few, dense), ("lut", few, dense)]
-    signed = len(digits(values)[1]) if len(values) else 0
-    if signed <= _MOST_DIGITS * len(values):
-        kinds.append(("digit", lanes(signed), False))
+    kinds = [("dsp", unit.nonzeros, False), ("lut", unit.nonzeros, False)]
+    if unit.op.weight.size <= _MOST_DENSE * unit.nonzeros:
+        kinds += [(kind, unit.op.weight.size, True) for kind in ("dsp", "lut")]
+    if unit.signed_digits <= _MOST_DIGITS * unit.nonzeros:
+        kinds.append(("digit", unit.signed_digits, False))
     return kinds
+
+
+def _lane_counts(least: int) -> Iterator[int]:
+    """Numbers of lanes, from ``least`` up: whole rings, of 8 where they are many."""
+    yield from (n for n in (1, 2, 4, 6) if n >= least)
+    for step, first, last in ((4, 8, 32), (8, 32, 128), (16, 128, _MOST_LANES + 1)):
+        yield from (n for n in range(first, last, step) if n >= least)
+
+
+def _fold(
+    lanes: int, lanes_in: int, lanes_out: int, outputs: int, kind: str, dense: bool
+) -> Fold | None:
+    """``lanes`` in rings as wide as they allow; sums in as few parts as use all lanes evenly.
+
+    None where the counts do not divide.
+    """
+    if lanes % lanes_out:
+        return None
+    beats = outputs // lanes_out
+    best: tuple[float, int, int] | None = None
+    for parts in range(1, 2 if dense else lanes // lanes_out + 1):
+        group, rest = divmod(lanes, lanes_out * parts)
+        if rest:
+            continue
+        ring = min(_RING, lanes & -lanes)
+        while parts > 1 and ring > lanes_in and lanes // parts % ring:
+            ring //= 2
+        even = beats / (-(-beats // group) * group)
+        if ring >= lanes_in and (best is None or even > best[0]):
+            best = even, parts, ring
+        if best is not None and best[0] >= _EVEN:
+            break
+    if best is None:
+        return None
+    _, parts, ring = best
+    return Fold(lanes, ring, parts, lanes_in, lanes_out, kind, dense=dense)
 
 
 def _narrowest(channels: int, positions: int, interval: int) -> int | None:

@@ -16,7 +16,7 @@ from sqwire.hw.steps import Steps
 from . import ops
 from .graph import Graph, Node
 from .ops import Tensor
-from .schedule import schedule
+from .schedule import digits, schedule
 
 __all__ = ["Fold", "Unit", "units"]
 
@@ -66,6 +66,19 @@ class Unit:
     def nonzeros(self) -> int:
         """Weights that take a cycle of a lane at each position."""
         return int(np.count_nonzero(self.op.weight))
+
+    @cached_property
+    def signed_digits(self) -> int:
+        """Signed powers of two in all its weights."""
+        values = self.op.weight[self.op.weight != 0]
+        return len(digits(values)[1]) if len(values) else 0
+
+    def dense_cycles(self, chosen: Fold) -> int:
+        """Cycles a position takes a program that holds zeros too."""
+        taps = int((self.op.weight != 0).any(axis=(0, 3)).sum())
+        channels = -(-self.tensor.channels // chosen.ring) * chosen.ring
+        group = chosen.lanes // chosen.lanes_out
+        return max(taps, 1) * channels * -(-len(self.op.weight) // chosen.lanes_out // group)
 
     def fold(self, chosen: Fold) -> Folded:
         """The folded engine for this layer.

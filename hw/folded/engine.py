@@ -284,6 +284,15 @@ class Folded:
     def needs(self) -> np.ndarray:
         return np.repeat(self.raster.needs * self.beats_position, self.channel_beats)
 
+    @property
+    def rhythm(self) -> tuple:
+        """All that says when beats come and go."""
+        return (
+            self.raster, self.slots, self.buffers, self.beats_position, self.channel_beats,
+            self.program.cycles, self.pace_cycles, self.fetch_cycles, self.first_cycles,
+            self.collect_cycles,
+        )  # fmt: skip
+
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready.
 

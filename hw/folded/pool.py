@@ -124,6 +124,11 @@ class Pool:
     def needs(self) -> np.ndarray:
         return np.repeat(self.raster.needs * self.beats_position, self.beats_position)
 
+    @property
+    def rhythm(self) -> tuple:
+        """All that says when beats come and go."""
+        return self.raster, self.slots, self.beats_position
+
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready."""
         first = np.array(starts(self, arrivals, self.position_cycles), dtype=np.int64)

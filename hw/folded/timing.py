@@ -161,7 +161,23 @@ def apart(cycles, least=1):
 
 
 def interval_cycles(spec) -> int:
-    """Cycles from frame to frame where input is always there."""
-    frames = _SETTLE_FRAMES + -(-spec.slots // spec.raster.inputs) + spec.buffers
+    """Cycles from frame to frame where input is always there.
+
+    Specs of one ``rhythm`` have the same one, so it is counted once for all of them.
+    """
+    key = type(spec), spec.rhythm
+    if key not in _known:
+        _known[key] = _count(spec)
+    return _known[key]
+
+
+_known: dict[tuple, int] = {}
+
+
+def _count(spec):
+    raster = spec.raster
+    # Until the line buffer and the finished positions that wait are full.
+    held = spec.slots + spec.buffers * -(-raster.inputs // raster.outputs)
+    frames = _SETTLE_FRAMES + -(-held // raster.inputs)
     last = spec.departures(np.zeros(frames * spec.beats_in, np.int64)).reshape(frames, -1)[:, -1]
     return int(last[-1] - last[-2])

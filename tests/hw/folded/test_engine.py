@@ -163,6 +163,30 @@ def test_several_channels_a_beat_and_parts_of_a_sum(options):
 
 
 @pytest.mark.parametrize("multiplier", KINDS)
+@pytest.mark.parametrize(
+    ("lanes", "ring", "options"),
+    [
+        (3, 1, {}),
+        (6, 2, {"lanes_in": 2, "lanes_out": 2}),
+        (12, 4, {}),
+        (12, 4, {"parts": 3}),
+        (20, 4, {"parts": 5, "lanes_in": 4}),
+        (40, 8, {}),
+    ],
+    ids=str,
+)
+def test_any_number_of_rings(lanes, ring, options, multiplier):
+    w = weights(14, 8, (2, 2), 0.4)
+    holds(folded(w, lanes, ring, padding=(1, 0, 0, 1), multiplier=multiplier, options=options))
+
+
+@pytest.mark.parametrize("multiplier", ("lut", "dsp"))
+def test_dense_layer_on_an_odd_number_of_lanes(multiplier):
+    w = weights(7, 4, (2, 3), 1)
+    holds(folded(w, 3, 1, multiplier=multiplier, options={"dense": True}))
+
+
+@pytest.mark.parametrize("multiplier", KINDS)
 @pytest.mark.parametrize("lanes_out", [1, 2])
 def test_codes_come_out_of_accumulators(multiplier, lanes_out):
     w = weights(8, 8, (3, 3), 0.1)
@@ -293,7 +317,7 @@ def test_random_layers(data):
     padding = tuple(draw(st.integers(0, k - 1)) for k in kernel * 2)
     stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
     size = draw(st.tuples(st.integers(3, 4), st.integers(3, 4)))
-    lanes, ring = draw(st.sampled_from([(1, 1), (2, 2), (4, 1), (4, 4), (8, 4), (8, 8)]))
+    lanes, ring = draw(st.sampled_from([(1, 1), (2, 2), (3, 1), (4, 4), (6, 2), (12, 4)]))
     w = weights(outputs, inputs, kernel, draw(st.floats(0, 1)), draw(st.integers(0, 9)))
     multiplier = draw(st.sampled_from(KINDS))
     try:
