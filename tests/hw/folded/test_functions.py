@@ -23,9 +23,7 @@ def lines(channels, codes, levels, seed=0):
 def tables(channels, codes, seed=0):
     """Anything."""
     rng = np.random.default_rng(seed)
-    return tuple(
-        Steps.tabulate(codes.lo, rng.integers(-3, 5, codes.size)) for _ in range(channels)
-    )
+    return tuple(Steps.tabulate(codes.lo, rng.integers(-3, 5, codes.size)) for _ in range(channels))
 
 
 S5 = Range.signed(5)
