@@ -26,11 +26,13 @@ from sqwire.compiler.emit import TOP, emit_rtlil
 from sqwire.compiler.schedule import schedule
 from sqwire.hw.add import Add
 from sqwire.hw.axis import Port
+from sqwire.hw.beat import Beat
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
+from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.ranges import Range
 from sqwire.hw.staircase import Staircase
@@ -101,9 +103,13 @@ def grid() -> Iterator[Any]:
         (16, 16, 1, 4, 3, 2), (56, 64, 2, 4, 3, 2), (14, 32, 1, 2, 2, 1), (32, 64, 4, 4, 3, 1),
         (112, 64, 8, 4, 3, 2), (13, 512, 1, 4, 2, 1), (28, 8, 1, 8, 3, 2), (20, 32, 2, 6, 5, 1),
     ):  # fmt: skip
-        side = (kernel // 2,) * 4
+        side = ((kernel - 1) // 2,) * 4
         yield Pool(size, size, channels, Range(0, 2**bits - 1), (kernel, kernel), (stride, stride),
                    side, lanes=lanes)  # fmt: skip
+    for width, beats, lanes, bits in (
+        (13, 128, 1, 4), (26, 64, 2, 4), (8, 16, 1, 8), (7, 32, 4, 2), (4, 8, 1, 4),
+    ):  # fmt: skip
+        yield Upsample(width, width, Beat(Range(0, 2**bits - 1), lanes), beats, (2, 2))
     for channels, bits in ((8, 4), (32, 6)):
         yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
 

@@ -19,6 +19,7 @@ from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.requantise import Affine
+from sqwire.hw.folded.upsample import Upsample
 
 __all__ = ["MODEL", "Cost", "cost", "features"]
 
@@ -48,7 +49,7 @@ def features(spec: Any) -> dict[str, float]:
     """What the LUTs and flip-flops of an operator depend on, by name."""
     if isinstance(spec, Folded):
         return _folded(spec)
-    if isinstance(spec, Functions | Pool | Reduce):
+    if isinstance(spec, Functions | Pool | Reduce | Upsample):
         return _serial(spec)
     if isinstance(spec, Dot):
         widths = [r.bits for r in spec.graph.ranges]
@@ -74,7 +75,7 @@ def _folded(spec: Folded) -> dict[str, float]:
     }
 
 
-def _serial(spec: Functions | Pool | Reduce) -> dict[str, float]:
+def _serial(spec: Functions | Pool | Reduce | Upsample) -> dict[str, float]:
     """An operator on channels that follow each other."""
     name = type(spec).__name__.lower()
     (x,), (y,) = spec.inputs, spec.outputs
@@ -85,7 +86,8 @@ def _serial(spec: Functions | Pool | Reduce) -> dict[str, float]:
     }
     if isinstance(spec, Functions):
         searches = [circuit for circuit in spec.circuits if not isinstance(circuit, Affine)]
-        known["functions.search_bits"] = sum(c.bits * c.domain.bits for c in searches)
+        channel = (spec.beats_position - 1).bit_length()
+        known["functions.search_bits"] = sum(c.bits * (c.domain.bits + channel) for c in searches)
         known["functions.affine_bits"] = x.range.bits * (len(spec.circuits) - len(searches))
     if isinstance(spec, Pool):
         known["pool.address_bits"] = spec.address_bits

@@ -9,8 +9,10 @@ from typing import Any
 from sqwire.hw.beat import Beat
 from sqwire.hw.crop import Crop
 from sqwire.hw.folded.functions import Functions
+from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
+from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.ranges import Range
 
 from . import ops
@@ -55,8 +57,10 @@ class Streams:
         """
         tensors = self.tensors(node)
         for own in LANES:
-            if own < lanes or any(t.channels % own or t.channels <= own for t in tensors):
+            if own < lanes or any(tensor.channels % own for tensor in tensors):
                 continue
+            if all(tensor.channels == own for tensor in tensors):
+                break
             made = self._narrow(node, own)
             if made is not None and max(cycles_of(spec) for _, spec in made) <= pace:
                 return made
@@ -119,6 +123,14 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int) -> Chain | None:
             top, left, bottom, right = op.padding
             wider = ops.Pad((top, left * beats, bottom, right * beats), op.code)
             return wider.lower(_as_positions(tensor, lanes))
+        case ops.Resize():
+            up = Upsample(tensor.height, tensor.width, beat, beats, op.factor)
+            return (("resize", up),)
+        case ops.Concat():
+            op.lower(*tensors)
+            parts = tuple(Beat(t.range, lanes) for t in tensors)
+            counts = tuple(t.channels // lanes for t in tensors)
+            return (("concat", Interleave(parts, counts, tensor.positions)),)
         case ops.Select():
             first, count = op.channels[0], len(op.channels)
             end = first + count

@@ -15,7 +15,7 @@ from sqwire.hw.axis import Port
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.timing import slots_needed
-from sqwire.hw.network import Network
+from sqwire.hw.network import Network, taken_before
 from sqwire.hw.ports import names
 
 from .choose import Target, choose
@@ -23,7 +23,7 @@ from .flow import Flow
 from .folding import Fold
 from .graph import Graph
 from .narrow import Streams
-from .stages import Builder, Layer, queue_name
+from .stages import Builder, Layer, Wait, queue_name
 
 __all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
 
@@ -155,11 +155,12 @@ def plan(
         flow = Flow(built.inputs, built.stages, frames, interval)
         stages = flow.by_name
         if ahead is None:
-            ahead = {w.name: max((flow.tokens(w.source, other) for other in w.others),
-                                 default=(0, "")) for w in built.waits}  # fmt: skip
+            ahead = {wait.name: _ahead(flow, wait) for wait in built.waits}
         wanted = {
             w.name: max(
-                queues.get(w.name, 0), ahead[w.name][0], flow.depth(w.source, stages[w.stage])
+                queues.get(w.name, 0),
+                ahead[w.name][0],
+                flow.depth(w.source, stages[w.stage], w.port),
             )
             for w in built.waits
         }
@@ -186,6 +187,16 @@ def plan(
         latency_cycles=last + 1,
         folds={name: fold for name, (_, fold, _) in choice.folds.items()},
     )
+
+
+def _ahead(flow: Flow, wait: Wait) -> tuple[int, str]:
+    """By how many beats a stream may be ahead of the others that its stage takes, and where."""
+    spec = flow.by_name[wait.stage].spec
+    return max(
+        (flow.tokens(wait.source, other, taken_before(spec, wait.port, port))
+         for port, other in wait.others),
+        default=(0, ""),
+    )  # fmt: skip
 
 
 def _short_of(built: Builder) -> dict[str, int]:

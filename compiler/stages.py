@@ -71,8 +71,13 @@ class Wait:
     input: int
     source: Source
     stage: str
-    others: tuple[Source, ...] = ()
-    """What else ``stage`` waits for."""
+    others: tuple[tuple[int, Source], ...] = ()
+    """What else ``stage`` waits for, and on which of its inputs."""
+
+    @property
+    def port(self) -> int:
+        """The input of ``stage`` that it is."""
+        return self.input if self.others else 0
 
 
 def queue_name(node: str, number: int) -> str:
@@ -207,7 +212,7 @@ class Builder:
             ]
             if len(sources) > 1:
                 for k, source in enumerate(sources):
-                    others = tuple(sources[:k] + sources[k + 1 :])
+                    others = tuple((n, s) for n, s in enumerate(sources) if n != k)
                     name = queue_name(node.name, k)
                     self.waits.append(Wait(name, node.name, k, source, stage, others))
                 sources = [self._wait(queue_name(node.name, k), s) for k, s in enumerate(sources)]

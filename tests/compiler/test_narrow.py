@@ -122,7 +122,35 @@ def split():
     return net
 
 
+def u_net():
+    net = Net(4, 4)
+    a = net.conv()
+    up = net.add(ops.Resize((2, 2)), net.conv(net.conv(a, kernel=3, stride=2, out=2)))
+    net.add(ops.Concat(), up, a)
+    net.conv(out=2, kernel=3)
+    return net
+
+
+def concat_of_three():
+    net = Net(2, 3)
+    a = net.conv(out=6)
+    b, c = net.conv(a, out=4), net.conv(a, out=2)
+    net.add(ops.Concat(), c, a, net.conv(b, out=4))
+    net.conv(out=2)
+    return net
+
+
+def concat_at_once():
+    net = Net(3, 3)
+    a = net.conv()
+    net.add(ops.Concat(), a, net.conv(net.conv(a, kernel=3), kernel=3))
+    return net
+
+
 NETS = (
+    u_net,
+    concat_of_three,
+    concat_at_once,
     max_pool_by_two,
     max_pool_that_overlaps,
     max_pool_of_every_position,
