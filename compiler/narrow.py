@@ -8,11 +8,13 @@ from typing import Any
 
 from sqwire.hw.beat import Beat
 from sqwire.hw.crop import Crop
+from sqwire.hw.folded.argmax import ArgMax
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
+from sqwire.hw.pad import Pad
 from sqwire.hw.ranges import Range
 
 from . import ops
@@ -123,6 +125,11 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int) -> Chain | None:
             top, left, bottom, right = op.padding
             wider = ops.Pad((top, left * beats, bottom, right * beats), op.code)
             return wider.lower(_as_positions(tensor, lanes))
+        case ops.Dilate():
+            dilated = Pad(tensor.height, tensor.width, beat, stride=op.stride, group=beats)
+            return (("dilate", dilated),)
+        case ops.ArgMax() if lanes == 1:
+            return (("argmax", ArgMax(tensor.range, tensor.channels, op.last, tensor.positions)),)
         case ops.Resize():
             up = Upsample(tensor.height, tensor.width, beat, beats, op.factor)
             return (("resize", up),)

@@ -147,7 +147,17 @@ def concat_at_once():
     return net
 
 
+def transposed():
+    net = Net(2, 3)
+    net.conv()
+    net.add(ops.Dilate((2, 2)))
+    net.conv(out=6)
+    net.add(ops.ArgMax())
+    return net
+
+
 NETS = (
+    transposed,
     u_net,
     concat_of_three,
     concat_at_once,
