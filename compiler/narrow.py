@@ -9,6 +9,7 @@ from typing import Any
 from sqwire.hw.beat import Beat
 from sqwire.hw.crop import Crop
 from sqwire.hw.folded.argmax import ArgMax
+from sqwire.hw.folded.depthtospace import DepthToSpace
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.folded.pool import Pool
@@ -128,6 +129,9 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int) -> Chain | None:
         case ops.Dilate():
             dilated = Pad(tensor.height, tensor.width, beat, stride=op.stride, group=beats)
             return (("dilate", dilated),)
+        case ops.DepthToSpace():
+            space = DepthToSpace(*size, op.block, lanes, op.mode == "CRD" and op.block > 1)
+            return (("space", space),)
         case ops.ArgMax() if lanes == 1:
             return (("argmax", ArgMax(tensor.range, tensor.channels, op.last, tensor.positions)),)
         case ops.Resize():

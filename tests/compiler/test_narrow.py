@@ -156,7 +156,16 @@ def transposed():
     return net
 
 
+def sub_pixels():
+    net = Net(2, 3)
+    net.conv(out=8)
+    net.conv(net.add(ops.DepthToSpace(2, "CRD")), out=8)
+    net.conv(net.add(ops.DepthToSpace(2)), out=2)
+    return net
+
+
 NETS = (
+    sub_pixels,
     transposed,
     u_net,
     concat_of_three,
