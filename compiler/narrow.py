@@ -21,7 +21,7 @@ from sqwire.hw.ranges import Range
 from . import ops
 from .cost import cost
 from .graph import Graph, Node
-from .ops import Chain, Tensor
+from .ops import Chain, Tensor, beside
 
 __all__ = ["LANES", "Streams", "cycles_of", "pace_of"]
 
@@ -117,7 +117,7 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int) -> Chain | None:
             return _staircase(op, tensor, lanes)
         case ops.SumPool():
             return (("sumpool", Reduce(*size, op.kernel, lanes)),)
-        case ops.MaxPool() if _side_by_side(op):
+        case ops.MaxPool() if _side_by_side(op, tensor):
             return (("maxpool", Reduce(*size, op.kernel, lanes, largest=True)),)
         case ops.MaxPool():
             pool = Pool(*size, op.kernel, op.stride, op.padding, op.dilation, lanes)
@@ -152,8 +152,13 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int) -> Chain | None:
     return None
 
 
-def _side_by_side(op: ops.MaxPool) -> bool:
-    return op.stride == op.kernel and op.dilation == (1, 1) and not any(op.padding)
+def _side_by_side(op: ops.MaxPool, tensor: Tensor) -> bool:
+    """Whether no position lies under two kernels, or between them."""
+    return (
+        op.dilation == (1, 1)
+        and not any(op.padding)
+        and all(map(beside, (tensor.height, tensor.width), op.kernel, op.stride))
+    )
 
 
 def _staircase(op: ops.Staircase, tensor: Tensor, lanes: int) -> Chain:

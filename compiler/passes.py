@@ -74,8 +74,15 @@ def find_sum_pools(graph: Graph) -> Graph:
             return node
         ones = np.eye(len(op.weight), op.weight.shape[3], dtype=np.int64)[:, None, None]
         alike = len(op.weight) == op.weight.shape[3] and (op.weight == ones).all()
-        beside = op.stride == op.kernel and op.dilation == (1, 1) and not any(op.padding)
-        if not alike or not beside or op.bias.any():
+        height, width, _ = graph.tensors[node.inputs[0]].shape
+        side_by_side = all(map(ops.beside, (height, width), op.kernel, op.stride))
+        if (
+            not alike
+            or not side_by_side
+            or op.dilation != (1, 1)
+            or any(op.padding)
+            or op.bias.any()
+        ):
             return node
         return replace(node, op=ops.SumPool(op.kernel))
 

@@ -153,11 +153,15 @@ def linear(weight, **layer):
     return Graph((input,), (Node("l", op, ("input:x",)),), (output,))
 
 
-def test_a_linear_that_adds_up_each_channel_is_a_sum_pool():
-    graph = linear(np.broadcast_to(np.eye(3, dtype=int)[:, None, None], (3, 2, 2, 3)),
-                   stride=(2, 2))  # fmt: skip
+KERNELS = [((2, 2), (2, 2)), ((4, 4), (1, 1)), ((3, 1), (2, 1))]
+
+
+@pytest.mark.parametrize(("kernel", "stride"), KERNELS)
+def test_a_linear_that_adds_up_each_channel_is_a_sum_pool(kernel, stride):
+    ones = np.broadcast_to(np.eye(3, dtype=int)[:, None, None], (3, *kernel, 3))
+    graph = linear(ones, stride=stride)
     found = find_sum_pools(graph)
-    assert found["l"].op == ops.SumPool((2, 2))
+    assert found["l"].op == ops.SumPool(kernel)
     codes = frames(graph)
     assert np.array_equal(found.run(codes), graph.run(codes))
 

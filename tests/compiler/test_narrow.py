@@ -9,6 +9,7 @@ from sqwire.compiler.folding import Fold, units
 from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
 from sqwire.compiler.plan import plan
+from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator
@@ -80,7 +81,7 @@ def max_pool_of_every_position():
 
 
 def global_max_pool():
-    return pool((4, 4), (4, 4))
+    return pool((4, 4), (1, 1))
 
 
 def residual():
@@ -227,3 +228,12 @@ def test_a_pool_that_cannot_keep_up_on_few_channels_takes_all():
     planned = folded(pool((3, 3), (1, 1), (1, 1, 1, 1), kernel=1).graph(), 1)
     operators = {type(stage.spec).__name__ for stage in planned.network.stages}
     assert {"Window", "MaxPool"} <= operators
+
+
+def test_a_pool_over_the_whole_frame_keeps_one_result_a_channel():
+    (spec,) = (
+        stage.spec
+        for stage in folded(global_max_pool().graph(), 1).network.stages
+        if stage.name.endswith(".maxpool")
+    )
+    assert isinstance(spec, Reduce)
