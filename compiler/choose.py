@@ -13,7 +13,7 @@ from .cost import Cost, cost
 from .errors import CompileError
 from .folding import Fold, Unit, units
 from .graph import Graph
-from .ops import Chain
+from .narrow import Streams, pace_of
 
 __all__ = ["Choice", "Target", "choose"]
 
@@ -60,18 +60,23 @@ class Choice:
     cost: Cost = field(default_factory=Cost)
     """What the model says of all layers."""
     interval_cycles: int = 0
+    slots: Mapping[str, int] = field(default_factory=dict)
+    """Positions in the line buffers of other layers, where they are not as few as can be."""
 
     def with_slots(self, slots: Mapping[str, int]) -> Choice:
         """The same with longer line buffers in some layers."""
-        folds = dict(self.folds)
+        folds, others = dict(self.folds), dict(self.slots)
         for name, count in slots.items():
-            unit, fold, spec = folds[name]
-            folds[name] = unit, replace(fold, slots=count), replace(spec, slots=count)
-        return replace(self, folds=folds)
+            if name in folds:
+                unit, fold, spec = folds[name]
+                folds[name] = unit, replace(fold, slots=count), replace(spec, slots=count)
+            else:
+                others[name] = count
+        return replace(self, folds=folds, slots=others)
 
 
-def choose(graph: Graph, chains: Mapping[str, Chain], target: Target) -> Choice:
-    """Engines for all layers of ``graph``, whose spatial circuits are ``chains``.
+def choose(graph: Graph, streams: Streams, target: Target) -> Choice:
+    """Engines for all layers of ``graph``, whose other circuits are ``streams``.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def choose(graph: Graph, chains: Mapping[str, Chain], target: Target) -> Choice:
         return Choice({n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()})
     if target.interval_cycles is None and target.room is None:
         return Choice({})
-    chooser = _Chooser(graph, chains, target.room)
+    chooser = _Chooser(graph, streams, target.room)
     if target.interval_cycles is not None:
         return _paced(chooser.within_room(target.interval_cycles))
     return _paced(chooser.fastest())
@@ -104,16 +109,14 @@ def _paced(choice: Choice) -> Choice:
 
 
 class _Chooser:
-    def __init__(self, graph: Graph, chains: Mapping[str, Chain], room: Cost | None):
-        self.graph, self.chains, self.room = graph, chains, room
+    def __init__(self, graph: Graph, streams: Streams, room: Cost | None):
+        self.graph, self.streams, self.room = graph, streams, room
         self.units = tuple(units(graph))
         self.least = _least_interval(graph)
-        folded = {name for unit in self.units for name in (unit.node.name, unit.last.name)}
-        rest = [spec for name, chain in chains.items() if name not in folded for _, spec in chain]
-        self.fixed = cost(rest)
         self.prices = dict(_PRICES)
         self._known: dict[tuple[str, Fold], tuple[Folded, Cost] | None] = {}
         self._spatial: dict[str, Cost] = {}
+        self._streams: dict[int, Cost] = {}
 
     def within_room(self, interval: int) -> Choice:
         """The cheapest choice for an interval, with prices such that nothing runs out."""
@@ -172,7 +175,7 @@ class _Chooser:
 
     def _cheapest(self, interval: int) -> Choice:
         folds: dict[str, tuple[Unit, Fold, Folded]] = {}
-        total = self.fixed
+        total = Cost()
         for unit in self.units:
             found = self._folds(unit, interval)
             priced = [(self._price(c), k) for k, (_, _, c) in enumerate(found)]
@@ -190,7 +193,21 @@ class _Chooser:
                     f"{unit.positions} positions in {interval} cycles and cannot with "
                     f"{_MOST_LANES} lanes; lower --fps or raise --clock"
                 )
-        return Choice(folds, total, interval)
+        return Choice(folds, total + self._rest(folds), interval)
+
+    def _rest(self, folds: Mapping[str, tuple[Unit, Fold, Folded]]) -> Cost:
+        """The cost of everything without weights, beside these folded layers."""
+        pace = pace_of(self.graph, [spec for _, _, spec in folds.values()])
+        own = {unit.last.name for unit in self.units}
+        total = Cost()
+        for node, chain in self.streams.lanes(folds, pace):
+            if node.name in own:
+                continue  # a staircase that counts as part of its spatial layer
+            for _, spec in chain:
+                if id(spec) not in self._streams:
+                    self._streams[id(spec)] = cost([spec])
+                total += self._streams[id(spec)]
+        return total
 
     def _spatial_cost(self, unit: Unit, interval: int, most: float) -> Cost | None:
         """None where it is too large or too slow to consider, or clearly dearer than ``most``."""
@@ -198,7 +215,8 @@ class _Chooser:
         if unit.nonzeros > _MOST_SPATIAL or unit.tensor.positions > interval:
             return None
         if name not in self._spatial:
-            chain = self.chains[name] + (self.chains[unit.last.name] if unit.steps else ())
+            wide = self.streams.wide
+            chain = wide[name] + (wide[unit.last.name] if unit.steps else ())
             # Which adders they share takes long to find out.
             around = cost(spec for _, spec in chain if not isinstance(spec, Dot))
             bits = unit.signed_digits * unit.tensor.range.bits

@@ -13,15 +13,17 @@ from typing import Any
 
 from sqwire.hw.axis import Port
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.timing import slots_needed
-from sqwire.hw.network import Network
+from sqwire.hw.network import Network, taken_before
 from sqwire.hw.ports import names
 
-from .choose import Choice, Target, choose
+from .choose import Target, choose
 from .flow import Flow
 from .folding import Fold
 from .graph import Graph
-from .stages import Builder, Layer, queue_name
+from .narrow import Streams
+from .stages import Builder, Layer, Wait, queue_name
 
 __all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
 
@@ -136,12 +138,12 @@ def plan(
     ``depths`` overrides the depth of the queue on an input of a node, as ``{(node, input): depth}``
     (for tests: the plan's own depths are right).
     """
-    chains = {node.name: chain for node, chain in graph.lowered()}
-    choice = choose(graph, chains, target)
-    built = Builder(graph, chains, choice, {})
-    while slots := _short_of(built, choice):
+    streams = Streams(graph)
+    choice = choose(graph, streams, target)
+    built = Builder(graph, streams, choice, {})
+    while slots := _short_of(built):
         choice = choice.with_slots(slots)
-        built = Builder(graph, chains, choice, {})
+        built = Builder(graph, streams, choice, {})
     interval = built.interval_cycles
     frames = 2 + _HORIZON_CYCLES // interval
     fixed = {queue_name(node, number): depth for (node, number), depth in (depths or {}).items()}
@@ -149,15 +151,16 @@ def plan(
     ahead: dict[str, tuple[int, str]] | None = None
     while True:
         # A queue takes a cycle or two itself, for which others may have to wait.
-        built = Builder(graph, chains, choice, queues)
+        built = Builder(graph, streams, choice, queues)
         flow = Flow(built.inputs, built.stages, frames, interval)
         stages = flow.by_name
         if ahead is None:
-            ahead = {w.name: max((flow.tokens(w.source, other) for other in w.others),
-                                 default=(0, "")) for w in built.waits}  # fmt: skip
+            ahead = {wait.name: _ahead(flow, wait) for wait in built.waits}
         wanted = {
             w.name: max(
-                queues.get(w.name, 0), ahead[w.name][0], flow.depth(w.source, stages[w.stage])
+                queues.get(w.name, 0),
+                ahead[w.name][0],
+                flow.depth(w.source, stages[w.stage], w.port),
             )
             for w in built.waits
         }
@@ -186,17 +189,32 @@ def plan(
     )
 
 
-def _short_of(built: Builder, choice: Choice) -> dict[str, int]:
-    """Folded layers whose line buffers are too short for what reaches them, and what they need.
+def _ahead(flow: Flow, wait: Wait) -> tuple[int, str]:
+    """By how many beats a stream may be ahead of the others that its stage takes, and where."""
+    spec = flow.by_name[wait.stage].spec
+    return max(
+        (flow.tokens(wait.source, other, taken_before(spec, wait.port, port))
+         for port, other in wait.others),
+        default=(0, ""),
+    )  # fmt: skip
 
-    One that an input of the network feeds makes that wait instead.
+
+def _short_of(built: Builder) -> dict[str, int]:
+    """Layers whose line buffers are too short for what reaches them, and what they need.
+
+    One that an input of the network feeds makes that wait instead. Folded layers come first: what
+    they need is part of the plan, and pools are looked at behind them again.
     """
     flow = Flow(built.inputs, built.stages, 2, built.interval_cycles)
-    short = {}
-    for stage in built.stages:
-        (source, *_) = stage.sources
-        if isinstance(stage.spec, Folded) and source.stage is not None and not built.raw(source):
+    for kind, suffix in ((Folded, ".folded"), (Pool, ".pool")):
+        short = {}
+        for stage in built.stages:
+            (source, *_) = stage.sources
+            if not isinstance(stage.spec, kind) or source.stage is None or built.raw(source):
+                continue
             needed = slots_needed(stage.spec, flow.early[source])
             if needed > stage.spec.slots:
-                short[stage.name.removesuffix(".folded")] = 1 << (needed - 1).bit_length()
-    return short
+                short[stage.name.removesuffix(suffix)] = 1 << (needed - 1).bit_length()
+        if short:
+            return short
+    return {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.pool import Pool
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage
 from sqwire.hw.ports import names
 from sqwire.hw.queue import Queue
-from sqwire.hw.ranges import Range
 from sqwire.hw.recast import Recast
 from sqwire.hw.width import Pack, Unpack
 
@@ -25,7 +25,7 @@ from . import ops
 from .choose import Choice
 from .cost import cost
 from .graph import Graph, Node
-from .ops import Tensor
+from .narrow import Streams, cycles_of, pace_of
 
 __all__ = ["Builder", "Layer", "Wait", "queue_name"]
 
@@ -71,8 +71,13 @@ class Wait:
     input: int
     source: Source
     stage: str
-    others: tuple[Source, ...] = ()
-    """What else ``stage`` waits for."""
+    others: tuple[tuple[int, Source], ...] = ()
+    """What else ``stage`` waits for, and on which of its inputs."""
+
+    @property
+    def port(self) -> int:
+        """The input of ``stage`` that it is."""
+        return self.input if self.others else 0
 
 
 def queue_name(node: str, number: int) -> str:
@@ -80,28 +85,22 @@ def queue_name(node: str, number: int) -> str:
     return f"{node}.queue{number}"
 
 
-def cycles_of(spec: Any) -> int:
-    """Cycles a frame takes an operator, where nothing holds it up."""
-    if isinstance(spec, Folded):
-        return spec.interval_cycles
-    return int(max(spec.beats_in, spec.beats_out))
-
-
 class Builder:
     """The stages of a graph, with queues as deep as ``queues`` says.
 
-    A stream has all channels of a position in a beat, or fewer where a folded layer is at one of
-    its ends; between two streams that differ in this, beats are packed or unpacked.
+    A stream has all channels of a position in a beat, or fewer behind a folded layer, until an
+    operator wants all at once; between streams that differ in this, beats are packed or unpacked.
     """
 
     def __init__(
         self,
         graph: Graph,
-        chains: Mapping[str, ops.Chain],
+        streams: Streams,
         choice: Choice,
         queues: Mapping[str, int],
     ):
-        self.graph, self.chains, self.choice, self.queues = graph, chains, choice, queues
+        self.graph, self.streams, self.choice, self.queues = graph, streams, choice, queues
+        self.pace = pace_of(graph, [spec for _, _, spec in choice.folds.values()])
         self.stages: list[Stage] = []
         self.layers: list[Layer] = []
         self.waits: list[Wait] = []
@@ -199,24 +198,21 @@ class Builder:
     def _streamed(self, node: Node, sources: list[Source]) -> None:
         """The stages of one node; a staircase ends with a buffer, which ends the path of ready."""
         first = len(self.stages)
-        tensors = [self.graph.tensors[name] for name in node.inputs]
-        narrow = self._narrow(node.op, tensors, sources)
-        if isinstance(node.op, ops.Flatten) and self._lanes(sources[0]) < tensors[0].channels:
+        lanes = max(self._lanes(source) for source in sources)
+        if isinstance(node.op, ops.Flatten) and lanes < self.streams.tensors(node)[0].channels:
             self._finish(node, node, first, sources[0])  # the same beats in the same order
             return
-        chain = self.chains[node.name]
-        if narrow is not None:
-            op, lanes = narrow
-            chain = op.lower(*(_folded_tensor(tensor, lanes) for tensor in tensors))
-        for suffix, spec in chain:
+        for suffix, spec in self.streams.chain(node, lanes, self.pace):
             stage = f"{node.name}.{suffix}"
+            if isinstance(spec, Pool):
+                spec = replace(spec, slots=self.choice.slots.get(node.name, 0))
             sources = [
                 self._as(source, beat, f"{stage}{k or ''}")
                 for k, (source, beat) in enumerate(zip(sources, spec.inputs, strict=True))
             ]
             if len(sources) > 1:
                 for k, source in enumerate(sources):
-                    others = tuple(sources[:k] + sources[k + 1 :])
+                    others = tuple((n, s) for n, s in enumerate(sources) if n != k)
                     name = queue_name(node.name, k)
                     self.waits.append(Wait(name, node.name, k, source, stage, others))
                 sources = [self._wait(queue_name(node.name, k), s) for k, s in enumerate(sources)]
@@ -229,21 +225,6 @@ class Builder:
         if isinstance(node.op, ops.Staircase):
             out = self._stage(f"{node.name}.buffer", Buffer(*self.beats[out]), out)
         self._finish(node, node, first, out)
-
-    def _narrow(
-        self, op: ops.Op, tensors: Sequence[Tensor], sources: Sequence[Source]
-    ) -> tuple[ops.Op, int] | None:
-        """``op`` for beats of fewer channels, and how many; None where it wants all at once."""
-        lanes = max(self._lanes(source) for source in sources)
-        if lanes >= tensors[0].channels or tensors[0].channels % lanes:
-            return None
-        if isinstance(op, ops.Add):
-            return op, lanes
-        if isinstance(op, ops.Staircase):
-            own = op.steps[:lanes]
-            if all(steps == own[c % lanes] for c, steps in enumerate(op.steps)):
-                return ops.Staircase(own), lanes
-        return None
 
     def _finish(self, node: Node, source: Node, first: int, out: Source) -> None:
         """Note what became of a node, and offer its codes to those that read them."""
@@ -294,9 +275,3 @@ class Builder:
         fork = self._stage(f"{prefix}.fork", Fork(beat, ways, beats), source)
         self.forks[f"{prefix}.fork"] = shown
         self.copies[name] = [Source(fork.stage, way) for way in range(ways)]
-
-
-def _folded_tensor(tensor: Tensor, lanes: int) -> Tensor:
-    """``tensor`` as a stream of ``lanes`` channels a beat has it: as if it were wider."""
-    ranges = tuple(Range.span(tensor.ranges[lane::lanes]) for lane in range(lanes))
-    return Tensor(tensor.height, tensor.width * tensor.channels // lanes, ranges)

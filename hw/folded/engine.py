@@ -237,6 +237,11 @@ class Folded:
         return max(self.program.cycles, self.channel_beats, self.pace_cycles)
 
     @property
+    def run_cycles(self) -> int:
+        """Cycles from the start of a position in which it reads the line buffer."""
+        return self.program.cycles
+
+    @property
     def fetch_cycles(self) -> int:
         """From the counter of the program to the part of its word that is for the banks."""
         return self.fetch_store.read_cycles

@@ -15,7 +15,7 @@ from .linebuffer import LineBuffer
 from .memory import Store, pipe, tail
 from .program import Program
 from .raster import Raster
-from .timing import interval_cycles, set_slots, starts
+from .timing import apart, arrived_by, interval_cycles, set_slots, starts
 from .walk import Walk
 
 __all__ = ["Pool"]
@@ -135,6 +135,13 @@ class Pool:
         beats = np.arange(1, self.beats_position + 1) * self.places
         return (first[:, None] + beats + self.collect_cycles).reshape(-1)
 
+    def latest(self, leaves) -> np.ndarray:
+        """The latest cycles in which input beats may arrive so that outputs leave by ``leaves``."""
+        beats, wanted = self.beats_position, np.asarray(leaves, dtype=np.int64)
+        after = np.arange(1, beats + 1) * self.places + self.collect_cycles
+        first = apart((wanted.reshape(-1, beats) - after).min(axis=1), self.position_cycles)
+        return arrived_by(self, first)
+
     @cached_property
     def interval_cycles(self) -> int:
         """Cycles a frame, where frames follow each other as fast as they are taken."""
@@ -142,6 +149,12 @@ class Pool:
 
     buffers = 1
     fetch_cycles = 2
+    pace_cycles = 0
+
+    @property
+    def run_cycles(self) -> int:
+        """Cycles from the start of a position in which it reads the line buffer."""
+        return self.position_cycles
 
     @property
     def capacity_beats(self) -> int:

@@ -3,8 +3,15 @@
 import numpy as np
 
 __all__ = [
-    "apart", "departures", "interval_cycles", "latest", "set_slots", "slots_needed", "starts",
-]  # fmt: skip
+    "apart",
+    "arrived_by",
+    "departures",
+    "interval_cycles",
+    "latest",
+    "set_slots",
+    "slots_needed",
+    "starts",
+]
 
 _SETTLE_FRAMES = 3
 _NEVER = 1 << 60
@@ -114,11 +121,11 @@ def slots_needed(spec, arrivals) -> int:
     """How many positions the line buffer must hold for no beat to wait that arrives as said."""
     raster, beats = spec.raster, spec.beats_position
     wide = _Unlimited(spec)
-    started = starts(wide, arrivals, spec.program.cycles, pace=spec.pace_cycles)
+    started = starts(wide, arrivals, spec.run_cycles, pace=spec.pace_cycles)
     frames = len(started) // raster.outputs
     offsets = np.arange(frames)[:, None] * raster.inputs
     bases = (raster.bases + offsets).reshape(-1)
-    freed = np.array(started) + spec.program.cycles + spec.fetch_cycles + 1
+    freed = np.array(started) + spec.run_cycles + spec.fetch_cycles + 1
     first = np.asarray(arrivals).reshape(-1, beats)[:, 0]
     # Position q is written when those positions have ended that were freed before its first beat.
     ended = np.searchsorted(freed, first, side="right")
@@ -146,7 +153,12 @@ def latest(spec, leaves) -> np.ndarray:
     issued = wanted.reshape(-1, beats) - np.arange(beats) - spec.collect_cycles
     issued = apart(issued.min(axis=1), beats)
     starts = apart(issued - spec.first_cycles, max(spec.program.cycles, spec.pace_cycles))
-    frames = len(wanted) // spec.beats_out
+    return arrived_by(spec, starts)
+
+
+def arrived_by(spec, starts) -> np.ndarray:
+    """The latest cycles in which input beats may arrive so that positions start by ``starts``."""
+    frames = len(starts) // spec.raster.outputs
     offsets = np.arange(frames)[:, None] * spec.raster.inputs
     ended = np.full(frames * spec.raster.inputs, _NEVER)
     np.minimum.at(ended, (spec.raster.needs + offsets).reshape(-1) - 1, starts - 1)
