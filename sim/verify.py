@@ -94,11 +94,13 @@ def verify(
     progress(f"simulate {count} frames without stalls, {count} with")
     some = tuple(x[: max(1, _WATCHED_BEATS // beats)] for x in codes)
     watch = _watch(build.plan, len(some[0]), _WATCHED_BEATS) if level == "network" else {}
+    beats_in, late = _beats(bench.inputs, codes), build.plan.latency_cycles
+    one = tuple(x[:1] for x in beats_in)
     plays = [
-        Play.frames(_beats(bench.inputs, codes), bench.outputs, watch=watch),
-        Play.frames(_beats(bench.inputs, codes), bench.outputs, stalls="both"),
+        Play.frames(beats_in, bench.outputs, watch=watch, latency_cycles=late),
+        Play.frames(beats_in, bench.outputs, stalls="both", latency_cycles=late),
         replace(
-            Play.frames(_beats(bench.inputs, (x[:1] for x in codes)), bench.outputs),
+            Play.frames(one, bench.outputs, latency_cycles=late),
             rest_cycles=build.plan.settle_cycles,
         ),
     ]
@@ -229,7 +231,8 @@ def _trace(bench: Bench, build: Build, codes: tuple[Int, ...]) -> list[Finding]:
     """The layers of one frame, played alone: its output was wrong, so where does that begin."""
     watch = _watch(build.plan, 1, _ALL)
     x = _beats(bench.inputs, codes)
-    (recording,) = bench.run([Play.frames(x, bench.outputs, watch=watch)])
+    late = build.plan.latency_cycles
+    (recording,) = bench.run([Play.frames(x, bench.outputs, watch=watch, latency_cycles=late)])
     return [f for f in _layers(build.graph, codes, recording, watch) if not f.passed]
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from sqwire.compiler import ops
 from sqwire.compiler.choose import Target
+from sqwire.compiler.cost import Cost
 from sqwire.compiler.folding import Fold, units
 from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
@@ -182,6 +183,36 @@ NETS = (
 )
 
 
+def anything(seed):
+    """Two operators at random, convolutions between them."""
+    rng = np.random.default_rng(seed)
+    net = Net(*rng.integers(2, 4, 2).tolist(), seed=seed)
+    before = net.conv(out=4)
+    for _ in range(2):
+        here = net.tensors[net.last]
+        ways = [ops.Pad((0, 1, 1, 0), 2), ops.Select(tuple(range(2, here.channels)))]
+        if here.positions < 10:
+            ways += [
+                ops.Resize((2, 1)),
+                ops.Resize((1, 2)),
+                ops.Dilate((1, 2)),
+                ops.DepthToSpace(2),
+            ]
+        if min(here.height, here.width) > 1:
+            kernel = tuple(int(k) for k in rng.integers(1, 3, 2))
+            ways += [ops.MaxPool(kernel, kernel), ops.MaxPool((2, 2), (1, 1), (1, 0, 0, 1))]
+            ways += [ops.SumPool(kernel)]
+        if net.tensors[before].shape[:2] == here.shape[:2] and before != net.last:
+            net.add(ops.Concat(), *rng.permutation([before, net.last]).tolist())
+        else:
+            net.add(ways[rng.integers(len(ways))])
+        if isinstance(net.nodes[-1].op, ops.SumPool):
+            net.act()
+        before = net.last
+        net.conv(out=4, kernel=int(rng.choice([1, 3])))
+    return net
+
+
 def folded(graph, lanes):
     """A plan with all layers folded, whose streams have so many channels a beat."""
     folds = {}
@@ -206,7 +237,16 @@ def frames(graph, count):
 @pytest.mark.parametrize("net", NETS, ids=lambda net: net.__name__)
 def test_network_equals_the_graph_and_its_cycles_the_plan(net, lanes):
     graph = net().graph()
-    planned = folded(graph, lanes)
+    hold(graph, folded(graph, lanes))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_network_equals_the_graph_and_its_cycles_the_plan(seed):
+    graph = anything(seed).graph()
+    hold(graph, folded(graph, 1 + seed % 2))
+
+
+def hold(graph, planned):
     x = frames(graph, 3)
     beats = planned.network.inputs[0].beats(x)
     y = planned.network.compute(beats)
@@ -216,6 +256,18 @@ def test_network_equals_the_graph_and_its_cycles_the_plan(net, lanes):
     )
     assert one.last_out_cycle + 1 == planned.latency_cycles
     assert three.last_out_cycle - one.last_out_cycle == 2 * planned.cycles_per_frame
+
+
+@pytest.mark.parametrize("net", NETS, ids=lambda net: net.__name__)
+@pytest.mark.parametrize("interval", [2000])
+def test_choice_for_a_rate_is_planned_again_from_its_folds(net, interval):
+    graph = net().graph()
+    planned = plan(graph, Target(interval, Cost(1e9, 1e9, 10**6, 10**6)))
+    assert planned.cycles_per_frame <= interval
+    assert plan(graph, Target(folds=planned.folds)).to_json() == planned.to_json()
+    x = frames(graph, 3)
+    y = planned.network.compute(planned.network.inputs[0].beats(x))
+    assert np.array_equal(y.reshape(3, -1), graph.run(x).reshape(3, -1))
 
 
 @pytest.mark.parametrize("net", NETS, ids=lambda net: net.__name__)
