@@ -15,7 +15,7 @@ from .folding import Fold, Unit, units
 from .graph import Graph
 from .narrow import Streams, pace_of
 
-__all__ = ["Choice", "Target", "choose"]
+__all__ = ["Choice", "Chooser", "Target"]
 
 # Layers with more nonzero weights than this are never worth a wire for each.
 _MOST_SPATIAL = 20_000
@@ -34,6 +34,8 @@ _NEAR = 1.15
 # What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
 _PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
 _RISE, _ROUNDS = 1.6, 12
+# LUTs that memories may take in place of a block RAM, where those run out.
+_BLOCK_LUTS = (400, 800)
 # How close to the best rate the search for it comes.
 _CLOSE = 1.02
 
@@ -75,25 +77,6 @@ class Choice:
         return replace(self, folds=folds, slots=others)
 
 
-def choose(graph: Graph, streams: Streams, target: Target) -> Choice:
-    """Engines for all layers of ``graph``, whose other circuits are ``streams``.
-
-    Raises
-    ------
-    CompileError
-        If the rate cannot be met or the room does not suffice; names the layer or the resource.
-    """
-    if target.folds is not None:
-        known = {unit.node.name: unit for unit in units(graph)} if target.folds else {}
-        return Choice({n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()})
-    if target.interval_cycles is None and target.room is None:
-        return Choice({})
-    chooser = _Chooser(graph, streams, target.room)
-    if target.interval_cycles is not None:
-        return _paced(chooser.within_room(target.interval_cycles))
-    return _paced(chooser.fastest())
-
-
 def _paced(choice: Choice) -> Choice:
     """Layers that are faster than they must be slowed down to give beats evenly."""
     folds = dict(choice.folds)
@@ -108,15 +91,39 @@ def _paced(choice: Choice) -> Choice:
     return replace(choice, folds=folds)
 
 
-class _Chooser:
-    def __init__(self, graph: Graph, streams: Streams, room: Cost | None):
-        self.graph, self.streams, self.room = graph, streams, room
+class Chooser:
+    """Chooses engines for all layers of ``graph``, whose other circuits are ``streams``.
+
+    What it has found out about an engine it remembers, so that asking again is quick.
+    """
+
+    def __init__(self, graph: Graph, streams: Streams):
+        self.graph, self.streams = graph, streams
+        self.room: Cost | None = None
         self.units = tuple(units(graph))
         self.least = _least_interval(graph)
         self.prices = dict(_PRICES)
         self._known: dict[tuple[str, Fold], tuple[Folded, Cost] | None] = {}
         self._spatial: dict[str, Cost] = {}
         self._streams: dict[int, Cost] = {}
+
+    def choose(self, target: Target) -> Choice:
+        """The engines for ``target``.
+
+        Raises
+        ------
+        CompileError
+            If the rate cannot be met or the room does not suffice; names the layer or the resource.
+        """
+        if target.folds is not None:
+            known = {unit.node.name: unit for unit in self.units}
+            return Choice({n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()})
+        if target.interval_cycles is None and target.room is None:
+            return Choice({})
+        self.room = target.room
+        if target.interval_cycles is not None:
+            return _paced(self.within_room(target.interval_cycles))
+        return _paced(self.fastest())
 
     def within_room(self, interval: int) -> Choice:
         """The cheapest choice for an interval, with prices such that nothing runs out."""
@@ -165,10 +172,7 @@ class _Chooser:
 
     def _over(self, total: Cost) -> list[str]:
         """What there is not enough room for."""
-        if self.room is None:
-            return []
-        room = asdict(self.room)
-        return [name for name, value in asdict(total).items() if value > room[name]]
+        return [] if self.room is None else total.over(self.room)
 
     def _price(self, what: Cost) -> float:
         return sum(self.prices[name] * value for name, value in asdict(what).items())
@@ -241,9 +245,17 @@ class _Chooser:
                     continue
                 made = self._keeps_up(unit, fold, interval)
                 if made is not None:
-                    found.append(made)
+                    found += [made, *self._without_blocks(unit, made[0])]
                     break
         return found
+
+    def _without_blocks(self, unit: Unit, fold: Fold) -> Iterator[tuple[Fold, Folded, Cost]]:
+        """The same with memories of LUTs where that spares block RAMs."""
+        for luts in _BLOCK_LUTS:
+            other = replace(fold, block_luts=luts)
+            made = self._make(unit, other)
+            if made is not None:
+                yield other, *made
 
     def _keeps_up(self, unit: Unit, fold: Fold, interval: int) -> tuple[Fold, Folded, Cost] | None:
         """The engine, with other rings or a longer line buffer if it needs them to keep up."""

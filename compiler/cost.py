@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.requantise import Affine
 from sqwire.hw.folded.upsample import Upsample
+from sqwire.hw.queue import Queue
 
 __all__ = ["MODEL", "Cost", "cost", "features"]
 
@@ -29,7 +30,7 @@ MODEL = Path(__file__).with_name("cost.json")
 
 @dataclass(frozen=True)
 class Cost:
-    """``luts`` are LUT sites: LUT4, two for a carry cell, two for a LUT RAM cell of 16 x 4 bits."""
+    """``luts`` are LUT sites: LUT4, two for a carry cell, six for a LUT RAM cell of 16 x 4 bits."""
 
     luts: float = 0
     ffs: float = 0
@@ -44,6 +45,18 @@ class Cost:
             self.brams + other.brams,
         )
 
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            self.luts - other.luts,
+            self.ffs - other.ffs,
+            self.dsps - other.dsps,
+            self.brams - other.brams,
+        )
+
+    def over(self, room: Cost) -> list[str]:
+        """What there is more of than ``room``."""
+        return [name for name, value in asdict(self).items() if value > getattr(room, name)]
+
 
 def features(spec: Any) -> dict[str, float]:
     """What the LUTs and flip-flops of an operator depend on, by name."""
@@ -55,6 +68,9 @@ def features(spec: Any) -> dict[str, float]:
         widths = [r.bits for r in spec.graph.ranges]
         adders = widths[len(spec.ranges) :]
         return {"dot.adder_bits": sum(adders), "dot.outputs": sum(r.bits for r in spec.row_ranges)}
+    if isinstance(spec, Queue):
+        memory = sum(store.luts for store in spec.stores if store.kind == "lut")
+        return {"queue.bits": spec.beat.bits, "queue.one": 1, "queue.lut_memory": memory}
     bits = sum(beat.bits for beat in (*spec.inputs, *spec.outputs))
     return {f"{type(spec).__name__.lower()}.bits": bits}
 
@@ -104,8 +120,11 @@ def cost(specs: Iterable[Any]) -> Cost:
             sum(model[what].get(name, 0.0) * value for name, value in known.items())
             for what in ("luts", "ffs")
         )
-        brams = sum(store.blocks for store in getattr(spec, "stores", ()))
-        total += Cost(max(luts, 0), max(ffs, 0), _multipliers(spec), brams)
+        stores = getattr(spec, "stores", ())
+        brams = sum(store.blocks for store in stores)
+        # Netlists count two LUT sites for a LUT RAM cell, and it takes six.
+        ram = sum(4 * s.cells * s.copies for s in stores if s.kind == "lut")
+        total += Cost(max(luts, 0) + ram, max(ffs, 0), _multipliers(spec), brams)
     return total
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.memory import LUTS_A_BLOCK
 from sqwire.hw.folded.program import Program
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
@@ -28,7 +29,8 @@ class Fold:
     ``parts`` is in how many lanes each output is summed, ``lanes_in`` and ``lanes_out`` are
     channels a beat, ``slots`` positions in the line buffer (0: as few as keep it busy). A
     ``dense`` program holds zeros too, and no addresses. A position takes ``pace_cycles`` at least,
-    so that a layer gives its beats as evenly as the next one takes them.
+    so that a layer gives its beats as evenly as the next one takes them. ``block_luts`` is how many
+    LUTs a memory may take in place of a block RAM.
     """
 
     lanes: int
@@ -40,6 +42,7 @@ class Fold:
     slots: int = 0
     dense: bool = False
     pace_cycles: int = 0
+    block_luts: int = LUTS_A_BLOCK
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,7 @@ class Unit:
                 multiplier="digit" if chosen.multiplier == "digit" else "lut",
                 slots=0,
                 pace_cycles=0,
+                block_luts=LUTS_A_BLOCK,
             )
         )
         return Folded(
@@ -112,6 +116,7 @@ class Unit:
             slots=chosen.slots,
             pace_cycles=chosen.pace_cycles,
             reach=self._reach,
+            block_luts=chosen.block_luts,
         )
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqwire.hw.beat import Beat
@@ -56,18 +57,23 @@ class Streams:
     def chain(self, node: Node, lanes: int, pace: int) -> Chain:
         """What does the work of ``node`` on streams of ``lanes`` channels a beat, or more.
 
-        Of those that do it within ``pace`` cycles a frame, that with the fewest channels a beat.
+        Of those that do it within ``pace`` cycles a frame, that with the fewest channels a beat; or
+        fewer than ``lanes``, where taking beats apart is cheaper than taking them whole.
         """
         tensors = self.tensors(node)
+        best = self.wide[node.name]
         for own in LANES:
-            if own < lanes or any(tensor.channels % own for tensor in tensors):
+            if any(tensor.channels % own for tensor in tensors):
                 continue
             if all(tensor.channels == own for tensor in tensors):
                 break
             made = self._narrow(node, own)
-            if made is not None and max(cycles_of(spec) for _, spec in made) <= pace:
-                return made
-        return self.wide[node.name]
+            if made is None or max(cycles_of(spec) for _, spec in made) > pace:
+                continue
+            if own >= lanes:
+                return _paced(made, pace)
+            best = min(best, made, key=_worth)
+        return _paced(best, pace)
 
     def tensors(self, node: Node) -> list[Tensor]:
         """What ``node`` works on."""
@@ -170,11 +176,21 @@ def _staircase(op: ops.Staircase, tensor: Tensor, lanes: int) -> Chain:
         Functions(op.steps, tensor.ranges, lanes, tensor.positions, multiply)
         for multiply in (False, True)
     ]
-    return (("functions", min(ways, key=_price)),)
+    return (("functions", min(ways, key=lambda spec: _worth((("", spec),)))),)
 
 
-def _price(spec: Any) -> float:
-    own = cost([spec])
+def _paced(chain: Chain, pace: int) -> Chain:
+    """A pool gives its positions as evenly as the frame allows."""
+    (name, spec), *others = chain
+    if isinstance(spec, Pool):
+        slow = replace(spec, pace_cycles=pace // spec.raster.outputs)
+        if slow.interval_cycles <= pace:
+            return (name, slow), *others
+    return chain
+
+
+def _worth(chain: Chain) -> float:
+    own = cost(spec for _, spec in chain)
     return own.luts + _DSP * own.dsps + _BRAM * own.brams
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,9 @@ from sqwire.hw.folded.timing import slots_needed
 from sqwire.hw.network import Network, taken_before
 from sqwire.hw.ports import names
 
-from .choose import Target, choose
+from .choose import Choice, Chooser, Target
+from .cost import cost
+from .errors import CompileError
 from .flow import Flow
 from .folding import Fold
 from .graph import Graph
@@ -30,6 +32,8 @@ __all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
 
 # Queues are looked at over so many cycles more than two frames take.
 _HORIZON_CYCLES = 4096
+# So often it is planned again with less room for layers, where queues take more than was left.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -138,15 +142,56 @@ def plan(
     ``depths`` overrides the depth of the queue on an input of a node, as ``{(node, input): depth}``
     (for tests: the plan's own depths are right).
     """
-    streams = Streams(graph)
-    choice = choose(graph, streams, target)
+    fixed = {queue_name(node, number): depth for (node, number), depth in (depths or {}).items()}
+    streams, room = Streams(graph), target.room
+    chooser = Chooser(graph, streams)
+    for _ in range(_ROUNDS):
+        choice = chooser.choose(replace(target, room=room))
+        built, queues, ahead = _connect(graph, streams, choice, fixed)
+        if target.room is None or room is None or target.folds is not None:
+            break
+        # Queues, and what is between layers, take room that the choice did not know of.
+        total = cost(stage.spec for stage in built.stages)
+        if not total.over(target.room):
+            break
+        room = target.room - (total - choice.cost)
+    else:
+        raise CompileError(
+            f"Plan: {total.over(target.room)[0]} must be at most those of the board, and queues "
+            "between layers take too many; lower --fps, or use a larger board"
+        )
+    ends = tuple(built.copies[output.node].pop(0) for output in graph.outputs)
+    network = Network(tuple(built.ports), tuple(built.stages), ends)
+    joins = tuple(
+        Join(w.node, w.input, built.forks.get(fork, ""), tokens, queues.get(w.name, 0))
+        for w in built.waits
+        for tokens, fork in [ahead[w.name]]
+        if w.others and (tokens or queues.get(w.name))
+    )
+    interval = built.interval_cycles
+    last = max(int(network.output_cycles(number)[-1]) for number in range(len(ends)))
+    return Plan(
+        network=network,
+        inputs=tuple(input.name for input in graph.inputs),
+        outputs=tuple(output.name for output in graph.outputs),
+        layers=tuple(built.layers),
+        joins=joins,
+        cycles_per_frame=interval,
+        latency_cycles=last + 1,
+        folds={name: fold for name, (_, fold, _) in built.choice.folds.items()},
+    )
+
+
+def _connect(
+    graph: Graph, streams: Streams, choice: Choice, fixed: Mapping[str, int]
+) -> tuple[Builder, Mapping[str, int], dict[str, tuple[int, str]]]:
+    """The stages with the queues they need, how deep these are, and by how many tokens."""
     built = Builder(graph, streams, choice, {})
     while slots := _short_of(built):
         choice = choice.with_slots(slots)
         built = Builder(graph, streams, choice, {})
     interval = built.interval_cycles
     frames = 2 + _HORIZON_CYCLES // interval
-    fixed = {queue_name(node, number): depth for (node, number), depth in (depths or {}).items()}
     queues = fixed
     ahead: dict[str, tuple[int, str]] | None = None
     while True:
@@ -166,27 +211,8 @@ def plan(
         }
         wanted = {name: depth for name, depth in (wanted | fixed).items() if depth}
         if wanted == {name: depth for name, depth in queues.items() if depth}:
-            break
+            return built, queues, ahead
         queues = wanted | fixed
-    ends = tuple(built.copies[output.node].pop(0) for output in graph.outputs)
-    network = Network(tuple(built.ports), tuple(built.stages), ends)
-    joins = tuple(
-        Join(w.node, w.input, built.forks.get(fork, ""), tokens, queues.get(w.name, 0))
-        for w in built.waits
-        for tokens, fork in [ahead[w.name]]
-        if w.others and (tokens or queues.get(w.name))
-    )
-    last = max(int(network.output_cycles(number)[-1]) for number in range(len(ends)))
-    return Plan(
-        network=network,
-        inputs=tuple(input.name for input in graph.inputs),
-        outputs=tuple(output.name for output in graph.outputs),
-        layers=tuple(built.layers),
-        joins=joins,
-        cycles_per_frame=interval,
-        latency_cycles=last + 1,
-        folds={name: fold for name, (_, fold, _) in choice.folds.items()},
-    )
 
 
 def _ahead(flow: Flow, wait: Wait) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from sqwire.hw.beat import Beat
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.pool import Pool
+from sqwire.hw.folded.pool import Pool
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage
 from sqwire.hw.ports import names
@@ -134,10 +135,13 @@ class Builder:
         return int(max(*self.inputs.values(), *stages))
 
     def raw(self, source: Source) -> bool:
-        """Whether a stream is an input of the network, as it is or packed otherwise."""
+        """Whether a stream is made of an input of the network alone, and nothing else is.
+
+        No harm is done where it has to wait: what waits in the end is who sends.
+        """
         while source.stage is not None:
             stage = next(stage for stage in self.stages if stage.name == source.stage)
-            if not isinstance(stage.spec, Pack | Recast | Unpack):
+            if isinstance(stage.spec, Fork | Folded | Pool) or len(stage.sources) > 1:
                 return False
             (source,) = stage.sources
         return True

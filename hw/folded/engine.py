@@ -19,7 +19,7 @@ from .collect import Collect
 from .fetch import Fetch
 from .lane import Lane
 from .linebuffer import LineBuffer
-from .memory import Store, pipe
+from .memory import LUTS_A_BLOCK, Store, pipe
 from .program import Program
 from .raster import Raster
 from .timing import departures, interval_cycles, latest, set_slots
@@ -44,6 +44,7 @@ class Folded:
     each in their order, ``lanes_in`` (``lanes_out``) a beat. ``program.layout`` has these counts.
 
     ``steps`` are the functions f, one an output channel; without them accumulators come out.
+    ``block_luts`` is how many LUTs a block RAM is worth where memories may be made of both.
     ``reach`` is what the sum of products of each output channel can be, where that is known to be
     less than the range of codes and the weights allow: then accumulators are narrower and f is
     simpler.
@@ -80,6 +81,7 @@ class Folded:
     slots: int = 0
     pace_cycles: int = 0
     reach: tuple[Range, ...] | None = None
+    block_luts: int = LUTS_A_BLOCK
 
     def __post_init__(self):
         object.__setattr__(self, "weight", frozen(self.weight))
@@ -191,13 +193,16 @@ class Folded:
             ranges = self.sum_ranges[element::lanes_out]
             bias = self.bias[element::lanes_out]
             if self.steps is None:
-                circuits.append(requantise.Identity(Range.span(ranges), bias))
+                circuits.append(requantise.Identity(Range.span(ranges), bias, self.block_luts))
                 continue
             steps = tuple(
                 Steps(s.thresholds - b, s.levels)
                 for s, b in zip(self.steps[element::lanes_out], bias, strict=True)
             )
-            circuits.append(requantise.choose(steps, ranges, multiply=self.multiplier != "digit"))
+            multiply = self.multiplier != "digit"
+            circuits.append(
+                requantise.choose(steps, ranges, multiply=multiply, worth=self.block_luts)
+            )
         return tuple(circuits)
 
     # Streams.
@@ -352,56 +357,62 @@ class Folded:
         """Bits of an address of a bank."""
         return self.program.local_bits + self.slot_bits
 
+    def _store(self, name, depth, width, rom, copies=1):
+        return Store(name, depth, width, rom, copies, self.block_luts)
+
     @property
     def bank_store(self) -> Store:
         depth = self.slots << self.program.local_bits
-        return Store("banks", depth, self.range.bits, False, self.program.layout.lanes)
+        return self._store("banks", depth, self.range.bits, False, self.program.layout.lanes)
 
     @property
     def acc_store(self) -> Store:
         rows = 1 << self.program.row_bits
-        return Store("accumulators", rows, self.acc_bits, False, self.program.layout.lanes)
+        return self._store("accumulators", rows, self.acc_bits, False, self.program.layout.lanes)
 
     @property
     def done_parts(self) -> int:
         """Memories of finished accumulators in a lane: a LUT RAM is 16 deep, more need a switch."""
+        whole = self._store("done", self.buffers << self.program.row_bits, self.acc_bits, False)
+        if whole.kind == "block":
+            return 1
         return -(-self.buffers // max(1, 16 >> self.program.row_bits))
 
     @property
     def done_store(self) -> Store:
         rows = (self.buffers // self.done_parts) << self.program.row_bits
         copies = self.program.layout.lanes * self.done_parts
-        return Store("done", rows, self.acc_bits, False, copies)
+        return self._store("done", rows, self.acc_bits, False, copies)
 
     @property
     def before_store(self) -> Store:
         width = self.acc_bits * self.program.layout.lanes_out
-        return Store("before", self.channel_beats, width, False)
+        return self._store("before", self.channel_beats, width, False)
 
     @property
     def queue_store(self) -> Store:
-        return Store("queue", self.queue_depth, self.outputs[0].bits, False)
+        return self._store("queue", self.queue_depth, self.outputs[0].bits, False)
 
     @property
     def fetch_store(self) -> Store:
-        return Store("fetch", self.program.cycles, self.program.fetch_bits(), True)
+        return self._store("fetch", self.program.cycles, self.program.fetch_bits(), True)
 
     @property
     def execute_store(self) -> Store:
         width = self.program.execute_bits(self.multiply.value_bits)
-        return Store("execute", self.program.cycles, width, True)
+        return self._store("execute", self.program.cycles, width, True)
 
     @property
     def bank_rom(self) -> Store:
         layout = self.program.layout
         bits = (layout.ring - 1).bit_length()
-        return Store("bank_of_beat", self.beats_position, bits * layout.lanes_in, True)
+        return self._store("bank_of_beat", self.beats_position, bits * layout.lanes_in, True)
 
     @property
     def lane_rom(self) -> Store:
         layout = self.program.layout
         bits = (layout.group - 1).bit_length() * layout.parts * layout.lanes_out
-        return Store("lane_of_beat", self.channel_beats, bits, True)
+        return self._store("lane_of_beat", self.channel_beats, bits, True)
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -475,7 +486,9 @@ class _Component(wiring.Component):
         m = Module()
         spec, program = self.spec, self.spec.program
         layout = program.layout
-        m.submodules.walk = walk = Walk(spec.raster, spec.slots, spec.fetch_cycles)
+        m.submodules.walk = walk = Walk(
+            spec.raster, spec.slots, spec.fetch_cycles, spec.pace_cycles
+        )
         m.submodules.fetch = fetch = Fetch(spec)
         m.submodules.buffer = buffer = LineBuffer(spec)
         m.submodules.collect = collect = Collect(spec)
@@ -493,22 +506,16 @@ class _Component(wiring.Component):
         # taken before that, so that cycles counted from the first beat are always the same.
         used, known, warming = Signal(reset_less=True), Signal(), Signal()
         free = Signal(range(-1, spec.buffers), init=spec.buffers - 1)  # the sign says if any
-        start, warm, paced = Signal(), Signal(), Signal()
+        start, warm = Signal(), Signal()
         m.d.comb += [
             settled.eq(known | ~used),
             warm.eq(used & ~known & ~warming & fetch.idle),
-            start.eq(fetch.idle & paced & walk.ready & (free >= 0) & settled & ~warming),
+            start.eq(fetch.idle & walk.ready & (free >= 0) & settled & ~warming),
             fetch.start.eq(start | warm),
             walk.start.eq(start),
             walk.finish.eq(fetch.last & ~buffer.blank),
         ]
         m.d.sync += free.eq(free + collect.freed - fetch.start)
-        if spec.pace_cycles > program.cycles:
-            wait = Signal(range(-1, spec.pace_cycles), init=-1)  # its sign says if there is none
-            m.d.comb += paced.eq(wait < 0)
-            m.d.sync += wait.eq(Mux(start, spec.pace_cycles - 2, Mux(paced, wait, wait - 1)))
-        else:
-            m.d.comb += paced.eq(1)
         with m.If(start):
             m.d.sync += [used.eq(1), known.eq(1), buffer.blank.eq(0)]
         with m.If(warm):

@@ -30,7 +30,8 @@ class Pool:
     outside the frame never win. One range for both.
 
     Timing: the codes under the kernel are read one a cycle, so an output position takes
-    ``position_cycles`` = kernel places * channels / lanes, while the next input is written. See
+    ``position_cycles`` = kernel places * channels / lanes, while the next input is written; and
+    ``pace_cycles`` at least, from start to start. See
     :class:`sqwire.hw.folded.engine.Folded` for what it has in common.
 
     Raises
@@ -51,6 +52,7 @@ class Pool:
     dilation: tuple[int, int] = (1, 1)
     lanes: int = 1
     slots: int = 0
+    pace_cycles: int = 0
 
     def __post_init__(self):
         if self.channels < 1:
@@ -108,9 +110,14 @@ class Pool:
         return self.kernel[0] * self.kernel[1]
 
     @property
+    def run_cycles(self) -> int:
+        """Cycles in which a position is read."""
+        return self.places * self.beats_position
+
+    @property
     def position_cycles(self) -> int:
         """Cycles from position to position, where nothing holds them up."""
-        return self.places * self.beats_position
+        return max(self.run_cycles, self.pace_cycles)
 
     @property
     def collect_cycles(self) -> int:
@@ -127,11 +134,13 @@ class Pool:
     @property
     def rhythm(self) -> tuple:
         """All that says when beats come and go."""
-        return self.raster, self.slots, self.beats_position
+        return self.raster, self.slots, self.beats_position, self.pace_cycles
 
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready."""
-        first = np.array(starts(self, arrivals, self.position_cycles), dtype=np.int64)
+        first = np.array(
+            starts(self, arrivals, self.run_cycles, pace=self.pace_cycles), dtype=np.int64
+        )
         beats = np.arange(1, self.beats_position + 1) * self.places
         return (first[:, None] + beats + self.collect_cycles).reshape(-1)
 
@@ -149,12 +158,6 @@ class Pool:
 
     buffers = 1
     fetch_cycles = 2
-    pace_cycles = 0
-
-    @property
-    def run_cycles(self) -> int:
-        """Cycles from the start of a position in which it reads the line buffer."""
-        return self.position_cycles
 
     @property
     def capacity_beats(self) -> int:
@@ -225,7 +228,9 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, program = self.spec, self.spec.program
-        m.submodules.walk = walk = Walk(spec.raster, spec.slots, spec.fetch_cycles)
+        m.submodules.walk = walk = Walk(
+            spec.raster, spec.slots, spec.fetch_cycles, spec.pace_cycles
+        )
         m.submodules.buffer = buffer = LineBuffer(spec)
         m.d.comb += [
             self.i.ready.eq(walk.room),

@@ -1,6 +1,6 @@
 """Functions of one integer, another for each channel, by one circuit that all channels share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Mux, Signal
 
 from ..ranges import Range
 from ..steps import Steps
-from .memory import Store, pack, pipe, rom
+from .memory import LUTS_A_BLOCK, Store, pack, pipe, rom
 
 __all__ = ["Affine", "Identity", "Search", "choose"]
 
@@ -23,6 +23,7 @@ class Identity:
 
     domain: Range
     offset: np.ndarray
+    worth: int = LUTS_A_BLOCK
 
     @property
     def latency_cycles(self) -> int:
@@ -41,7 +42,7 @@ class Identity:
         if not self.offset.any():
             return ()
         bits = Range(int(self.offset.min()), int(self.offset.max())).bits
-        return (Store(f"{name}_offset", len(self.offset), bits, True),)
+        return (Store(f"{name}_offset", len(self.offset), bits, True, 1, self.worth),)
 
     def build(self, m, x, channel, shape, name):
         if not self.offset.any():
@@ -70,6 +71,7 @@ class Affine:
     offset: np.ndarray
     shift: int
     to_even: bool = False
+    worth: int = LUTS_A_BLOCK
 
     @property
     def latency_cycles(self) -> int:
@@ -121,7 +123,7 @@ class Affine:
     def stores(self, name) -> tuple[Store, ...]:
         """Its memories."""
         width = self._factors.bits + self._offsets.bits
-        return (Store(f"{name}_constants", len(self.factor), width, True),)
+        return (Store(f"{name}_constants", len(self.factor), width, True, 1, self.worth),)
 
     def build(self, m, x, channel, shape, name):
         factors, offsets = self._factors, self._offsets
@@ -162,6 +164,7 @@ class Search:
 
     domain: Range
     steps: tuple[Steps, ...]
+    worth: int = LUTS_A_BLOCK
 
     @property
     def levels(self) -> Range:
@@ -192,11 +195,12 @@ class Search:
         """Its memories."""
         channels = len(self.steps)
         stores = [
-            Store(f"{name}_thresholds_{k}", channels << k, self._reach.bits, True)
+            Store(f"{name}_thresholds_{k}", channels << k, self._reach.bits, True, 1, self.worth)
             for k in range(self.bits)
         ]
         if not self._counts:
-            stores.append(Store(f"{name}_levels", channels << self.bits, self.levels.bits, True))
+            store = f"{name}_levels", channels << self.bits, self.levels.bits
+            stores.append(Store(*store, True, 1, self.worth))
         return tuple(stores)
 
     def build(self, m, x, channel, shape, name):
@@ -235,10 +239,22 @@ class Search:
         return word.as_signed() if self.levels.lo < 0 else word
 
 
-def choose(steps: tuple[Steps, ...], ranges: tuple[Range, ...], *, multiply: bool):
-    """The circuit for ``steps``: a multiplier if that is allowed and does it, else a search."""
+def choose(
+    steps: tuple[Steps, ...],
+    ranges: tuple[Range, ...],
+    *,
+    multiply: bool,
+    worth: int = LUTS_A_BLOCK,
+):
+    """The circuit for ``steps``: a multiplier if that is allowed and does it, else a search.
+
+    ``worth`` is how many LUTs its memories may take in place of a block RAM.
+    """
     steps = tuple(s.within(r) for s, r in zip(steps, ranges, strict=True))
-    return (Affine.fit(steps, ranges) if multiply else None) or Search(Range.span(ranges), steps)
+    fitted = Affine.fit(steps, ranges) if multiply else None
+    if fitted is not None:
+        return replace(fitted, worth=worth)
+    return Search(Range.span(ranges), steps, worth)
 
 
 def _cycles(store):
