@@ -22,12 +22,14 @@ from sqwire.hw.ranges import Range
 from . import ops
 from .cost import cost
 from .graph import Graph, Node
+from .host import Input
 from .ops import Chain, Tensor, beside
 
 __all__ = ["LANES", "Streams", "cycles_of", "pace_of"]
 
 LANES = (1, 2, 4, 8)
 """How many channels a beat of a narrow stream has."""
+_ROWS_LEFT = 4
 # What a multiplier and a block RAM are worth in LUTs where an operator can do without.
 _DSP, _BRAM = 40.0, 250.0
 
@@ -38,7 +40,12 @@ def cycles_of(spec: Any) -> int:
 
 
 def pace_of(graph: Graph, folded: Sequence[Any]) -> int:
-    """Cycles a frame takes the slowest of the ``folded`` layers, or a position a cycle."""
+    """Cycles a frame takes the slowest of the ``folded`` layers, or a position a cycle.
+
+    Where nothing is folded, that of the input: then no stream is taken apart, and none spread.
+    """
+    if not folded:
+        return max(input.tensor.positions for input in graph.inputs)
     positions = (tensor.positions for tensor in graph.tensors.values())
     return max(*positions, *(spec.interval_cycles for spec in folded), 1)
 
@@ -72,8 +79,24 @@ class Streams:
                 continue
             if own >= lanes:
                 return _paced(made, pace)
-            best = min(best, made, key=_worth)
+            if all(tensor.channels // own <= self._apart(tensor, pace) for tensor in tensors):
+                best = min(best, made, key=_worth)
         return _paced(best, pace)
+
+    def spread(self, input: Input, pace: int) -> int:
+        """Cycles from position to position of an input that is spread over a frame.
+
+        A few rows are left over, for what layers put out behind the last position.
+        """
+        tensor = input.tensor
+        return pace // (tensor.positions + _ROWS_LEFT * tensor.width)
+
+    def _apart(self, tensor: Tensor, pace: int) -> int:
+        """Cycles from position to position, in a row, of what spatial layers make of an input."""
+        inputs = self.graph.inputs
+        cycles = min(self.spread(input, pace) for input in inputs)
+        width = min(input.tensor.width for input in inputs)
+        return 0 if cycles < 2 else cycles * (width // tensor.width)
 
     def tensors(self, node: Node) -> list[Tensor]:
         """What ``node`` works on."""

@@ -148,17 +148,18 @@ def plan(
     for _ in range(_ROUNDS):
         choice = chooser.choose(replace(target, room=room))
         built, queues, ahead = _connect(graph, streams, choice, fixed)
-        if target.room is None or room is None or target.folds is not None:
+        if target.room is None:
             break
         # Queues, and what is between layers, take room that the choice did not know of.
         total = cost(stage.spec for stage in built.stages)
-        if not total.over(target.room):
+        over = total.over(target.room)
+        if not over:
             break
         room = target.room - (total - choice.cost)
     else:
         raise CompileError(
-            f"Plan: {total.over(target.room)[0]} must be at most those of the board, and queues "
-            "between layers take too many; lower --fps, or use a larger board"
+            f"Plan: {over[0]} must be at most {getattr(target.room, over[0]):.0f}, and with queues "
+            f"takes {getattr(total, over[0]):.0f}; lower --fps, or use a larger board"
         )
     ends = tuple(built.copies[output.node].pop(0) for output in graph.outputs)
     network = Network(tuple(built.ports), tuple(built.stages), ends)
@@ -183,8 +184,8 @@ def plan(
 
 
 def _connect(
-    graph: Graph, streams: Streams, choice: Choice, fixed: Mapping[str, int]
-) -> tuple[Builder, Mapping[str, int], dict[str, tuple[int, str]]]:
+    graph: Graph, streams: Streams, choice: Choice, fixed: dict[str, int]
+) -> tuple[Builder, dict[str, int], dict[str, tuple[int, str]]]:
     """The stages with the queues they need, how deep these are, and by how many tokens."""
     built = Builder(graph, streams, choice, {})
     while slots := _short_of(built):

@@ -14,9 +14,9 @@ from sqwire.hw.beat import Beat
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.pool import Pool
-from sqwire.hw.folded.pool import Pool
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage
+from sqwire.hw.pace import Pace
 from sqwire.hw.ports import names
 from sqwire.hw.queue import Queue
 from sqwire.hw.recast import Recast
@@ -117,7 +117,7 @@ class Builder:
         self.beats = {Source(None, k): (port.beat, port.frame) for k, port in enumerate(self.ports)}
         forks = names("input", len(self.ports))
         for k, input in enumerate(graph.inputs):
-            self._offer(input.source, Source(None, k), forks[k], input.name)
+            self._offer(input.source, self._spread(k, forks[k]), forks[k], input.name)
         fused = {unit.last.name for unit, _, _ in choice.folds.values() if unit.steps is not None}
         for node in graph.nodes:
             if node.name in fused:
@@ -135,16 +135,25 @@ class Builder:
         return int(max(*self.inputs.values(), *stages))
 
     def raw(self, source: Source) -> bool:
-        """Whether a stream is made of an input of the network alone, and nothing else is.
-
-        No harm is done where it has to wait: what waits in the end is who sends.
-        """
+        """Whether a stream is an input of the network, as it is or packed otherwise."""
         while source.stage is not None:
             stage = next(stage for stage in self.stages if stage.name == source.stage)
-            if isinstance(stage.spec, Fork | Folded | Pool) or len(stage.sources) > 1:
+            if not isinstance(stage.spec, Pace | Pack | Recast | Unpack):
                 return False
             (source,) = stage.sources
         return True
+
+    def _spread(self, number: int, name: str) -> Source:
+        """An input, its beats spread over the frame where not a folded layer alone reads them."""
+        source, input = Source(None, number), self.graph.inputs[number]
+        readers = [node.name for node in self.graph.nodes if input.source in node.inputs]
+        cycles = self.streams.spread(input, self.pace)
+        if cycles < 2 or (len(readers) == 1 and readers[0] in self.choice.folds):
+            return source
+        beat, beats = self.beats[source]
+        if beat.lanes < input.tensor.channels:
+            return source
+        return self._stage(f"{name}.pace", Pace(beat, cycles, beats), source)
 
     def _input_lanes(self, name: str) -> int:
         """Channels a beat of an input: as its only reader takes them, else all."""

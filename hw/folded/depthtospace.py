@@ -135,13 +135,14 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, (store,) = self.spec, self.spec.stores
-        rows = Signal(range(3))  # written and not yet read
+        rows = Signal(range(3))  # written, and not yet asked for
+        late = Signal()  # the last of a row has been asked for, and waits to be read
         advance, write, step, whole, done = (Signal(name=n) for n in
             ("advance", "write", "step", "whole", "done"))  # fmt: skip
-        place = Signal(range(store.depth))
+        place, address = Signal(range(store.depth)), Signal(range(store.depth), reset_less=True)
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(rows < 2),
+            self.i.ready.eq((rows < 2) & ~(late & (place == address))),
             write.eq(self.i.valid & self.i.ready),
             whole.eq(write & ((place == spec.beats_row - 1) | (place == store.depth - 1))),
             step.eq(advance & (rows > 0)),
@@ -157,7 +158,6 @@ class _Component(wiring.Component):
                 m.d.comb += done.eq(carry)
             digit, carry = _digit(m, carry, count, stride, f"digit_{number}")
             parts.append(digit)
-        address = Signal(range(store.depth), reset_less=True)
         word, valid = Signal(store.width, reset_less=True), step
         read = ram(
             m, store, "rows", write=place, data=self.i.payload.as_value(), enable=write,
@@ -165,6 +165,7 @@ class _Component(wiring.Component):
         )  # fmt: skip
         gated = Module()
         m.submodules.gated = EnableInserter(advance)(gated)
+        gated.d.sync += late.eq(done)
         gated.d.sync += [
             address.eq(sum(parts)),
             word.eq(read),
