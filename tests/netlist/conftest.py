@@ -190,17 +190,34 @@ def mapped(tmp_path_factory, library):
     return make
 
 
+_PRODUCTS = (
+    Product(16, 16, signed=True),
+    Product(16, 16, signed=False),
+    Product(9, 7, signed=True),
+    Product(8, 8, signed=False),
+)
+
+
 @pytest.fixture(scope="session")
 def shapes():
-    """Memories of every width a block RAM has, ROMs, parts, and products."""
+    """Memories of the widths that a block RAM has, ROMs, parts, and products."""
     return Mix(
         [
-            Ram(16384, 1), Ram(8192, 2), Ram(4096, 4), Ram(2048, 9), Ram(1024, 18), Ram(512, 36),
-            Ram(300, 20), Ram(1000, 7), Ram(700, 13, loose=True), Ram(512, 36, loose=True),
-            Ram(2048, 8, loose=True), Ram(1024, 18, parts=2, loose=True), Ram(512, 36, parts=4),
-            Ram(2048, 9, rom=True), Ram(512, 36, rom=True), Ram(900, 18, rom=True),
-            Ram(600, 30, rom=True), Ram(16, 5, style="auto"),
-            Product(16, 16, signed=True), Product(16, 16, signed=False),
-            Product(9, 7, signed=True), Product(8, 8, signed=False), Product(12, 15, signed=True),
+            *(Ram(16384, 1), Ram(4096, 4), Ram(2048, 9), Ram(1024, 18), Ram(512, 36)),
+            *(Ram(700, 13, loose=True), Ram(512, 36, loose=True), Ram(512, 36, parts=4)),
+            *(Ram(1024, 18, parts=2, loose=True), Ram(8192, 2, rom=True), Ram(900, 18, rom=True)),
+            *(Ram(512, 36, rom=True), Ram(16, 5, style="auto"), *_PRODUCTS),
         ]
-    )  # fmt: skip
+    )
+
+
+@pytest.fixture(scope="session")
+def small_shapes():
+    """The same for small block RAMs."""
+    return Mix(
+        [
+            *(Ram(2048, 2), Ram(1024, 4), Ram(512, 8), Ram(256, 16), Ram(300, 20)),
+            *(Ram(256, 16, parts=2, loose=True), Ram(512, 8, rom=True), Ram(16, 5, style="auto")),
+            *_PRODUCTS,
+        ]
+    )

@@ -17,13 +17,18 @@ def traffic(design, beats):
     return x
 
 
-@pytest.mark.parametrize("board", ["ulx3s_85f", "icebreaker", "tang_nano_9k"])
-def test_cells_of_a_family_do_what_was_described(board, mapped, shapes):
-    build = mapped(shapes, board)
+@pytest.mark.parametrize(
+    ("board", "kind"),
+    [("ulx3s_85f", "shapes"), ("icebreaker", "small_shapes"), ("tang_nano_9k", "shapes")],
+)
+def test_cells_of_a_family_do_what_was_described(board, kind, mapped, request):
+    design = request.getfixturevalue(kind)
+    build = mapped(design, board)
     assert build.cells.bram
-    x = traffic(shapes, 4000)
+    assert build.cells.dsp
+    x = traffic(design, 3000)
     # What is in a memory stays over the reset in between.
-    want = np.split(shapes.compute(np.concatenate([x, x])), 2)
+    want = np.split(design.compute(np.concatenate([x, x])), 2)
     for result, y in zip(netlist_bench(build).simulate(x, "none", "both"), want, strict=True):
         wrong = np.argwhere((result.y != y)[:, 0])
         assert not wrong.size, f"beat and byte: {wrong[:4].tolist()}"
