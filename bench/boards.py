@@ -33,7 +33,7 @@ from sqwire.compiler.emit import TOP
 from sqwire.compiler.errors import CompileError
 
 RESULTS = Path(__file__).parent / "results"
-# Slower than this no circuit gets smaller any more.
+# Where a layer can not be folded to one lane, slower ones are not tried.
 _SLOWEST_CYCLES = 1 << 17
 
 
@@ -69,6 +69,8 @@ def measure(model, board, work, tries):
             }
         refused.append(f"{name}: {row['refused']}")
         print(f"{board.name}: {refused[-1]}", flush=True)
+        if build.plan.folds and all(fold.lanes == 1 for fold in build.plan.folds.values()):
+            break  # slower, it would not be smaller
     return {"refused": refused[-1].partition(": ")[2], "before": refused}
 
 
