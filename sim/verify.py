@@ -18,7 +18,7 @@ from sqwire.hw.ports import as_tuple, one_or_all
 
 from .check import check_operator
 from .compare import first_difference
-from .netlist import ecp5_bench
+from .netlist import netlist_bench
 from .network import Bench, bench_of
 from .play import Play, Recording, Result
 from .report import Finding, Level, Report
@@ -90,7 +90,7 @@ def verify(
 
     progress(f"build the simulation of the {level}")
     beats, count = max(int(port.frame) for port in build.inputs), len(codes[0])
-    bench = bench_of(build) if level == "network" else ecp5_bench(build)
+    bench = bench_of(build) if level == "network" else netlist_bench(build)
     progress(f"simulate {count} frames without stalls, {count} with")
     some = tuple(x[: max(1, _WATCHED_BEATS // beats)] for x in codes)
     watch = _watch(build.plan, len(some[0]), _WATCHED_BEATS) if level == "network" else {}
