@@ -27,6 +27,10 @@ _MOST_DIGITS = 1.3
 _MOST_DENSE = 1.6
 # Of the digits of its weights, at least this share become adders of a spatial layer.
 _FEWEST_ADDERS = 0.25
+# What a lane takes at least.
+_LANE_LUTS = 60
+# Of so few weights it is soon known what they cost as wires.
+_FEW = 3000
 # Lanes may stand idle for so small a share of the time, because outputs do not divide evenly.
 _EVEN = 0.97
 # An engine that is slower than it must be by more than this is not worth another try.
@@ -181,10 +185,15 @@ class Chooser:
         folds: dict[str, tuple[Unit, Fold, Folded]] = {}
         total = Cost()
         for unit in self.units:
-            found = self._folds(unit, interval)
+            spatial, most = None, math.inf
+            if unit.nonzeros <= _FEW:
+                spatial = self._spatial_cost(unit, interval, most)
+                most = math.inf if spatial is None else self._price(spatial)
+            found = self._folds(unit, interval, most)
             priced = [(self._price(c), k) for k, (_, _, c) in enumerate(found)]
             best = min(priced, default=None)
-            spatial = self._spatial_cost(unit, interval, best[0] if best else math.inf)
+            if spatial is None:
+                spatial = self._spatial_cost(unit, interval, best[0] if best else math.inf)
             if best is not None and (spatial is None or best[0] < self._price(spatial)):
                 fold, spec, own = found[best[1]]
                 folds[unit.node.name] = (unit, fold, spec)
@@ -229,8 +238,8 @@ class Chooser:
             self._spatial[name] = around + cost(spec for _, spec in chain if isinstance(spec, Dot))
         return self._spatial[name]
 
-    def _folds(self, unit: Unit, interval: int) -> list[tuple[Fold, Folded, Cost]]:
-        """For each kind of lane, the smallest engine that keeps up."""
+    def _folds(self, unit: Unit, interval: int, most: float) -> list[tuple[Fold, Folded, Cost]]:
+        """For each kind of lane, the smallest engine that keeps up, unless clearly dearer."""
         outputs, cycles = len(unit.op.weight), interval // unit.positions
         lanes_in = _narrowest(unit.tensor.channels, unit.tensor.positions, interval)
         lanes_out = _narrowest(outputs, unit.positions, interval)
@@ -240,6 +249,8 @@ class Chooser:
         for kind, products, dense in _kinds(unit):
             least = max(-(-products // cycles), lanes_in, lanes_out)
             for lanes in _lane_counts(least):
+                if lanes > products or lanes * _LANE_LUTS * self.prices["luts"] > most:
+                    break
                 fold = _fold(lanes, lanes_in, lanes_out, outputs, kind, dense)
                 if fold is None or (dense and unit.dense_cycles(fold) > cycles):
                     continue
