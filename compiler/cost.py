@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from sqwire.hw.dot import Dot
+from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
-from sqwire.hw.folded.requantise import Affine
 from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.queue import Queue
 

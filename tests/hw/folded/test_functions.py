@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.functions import Functions
-from sqwire.hw.folded.requantise import Affine, Search
+from sqwire.hw.folded.requantise import Search
 from sqwire.hw.ranges import Range
 from sqwire.hw.staircase import Staircase
 from sqwire.hw.steps import Steps

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from sqwire.compiler.schedule import schedule
+from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.engine import Folded
-from sqwire.hw.folded.requantise import Affine, Search, choose
+from sqwire.hw.folded.requantise import Search, choose
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator
