@@ -180,7 +180,9 @@ class _Component(wiring.Component):
                     register(Mux(second, b, a), a.shape(), f"{what}_{name}")
                     for what, a, b in zip(("code", "p", "q"), left, right, strict=False)
                 )
-                place = Cat(Mux(second, right[3], left[3])[: level - 1], second)
+                place = second
+                if level > 1:
+                    place = Cat(Mux(second, right[3], left[3]), second)
                 following.append((code, p, q, register(place, level, f"place_{name}")))
             rows = following
         _, p, q, index = rows[0]

@@ -25,7 +25,8 @@ def _unit(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Seque
 
 
 class Stereo(nn.Module):
-    """
+    """Towers, cost volume, hourglass, scores.
+
     ==============  =========================================================
     tower           3x3 units, the first strides; a 1x1 unit makes descriptors
     cost            sum of absolute differences for each shift, turned round
@@ -36,13 +37,13 @@ class Stereo(nn.Module):
     u2, a7          1x1, up x2, concat with a1, 3x3 to a score for each shift
     ==============  =========================================================
 
-    Weights that lead from a shift to itself begin as a small blur, so that the untrained network
-    is a box filter over absolute differences with the winner taking all, and learns from there.
+    Weights that lead from a shift to itself begin with a small blur beside what is random, so that
+    training starts near a box filter over differences of which the winner takes all.
 
     Parameters
     ----------
     shifts
-        Disparities considered, each of ``2^len(strides 2)`` pixels.
+        Disparities considered, each of as many pixels as the tower strides.
     tower
         (channels, stride) of each 3x3 unit.
     descriptor
