@@ -1,15 +1,16 @@
 """How good disparities are, on real pairs: census baselines, and networks beside them.
 
-    python bench/stereo.py FOLDER [--scale cones=4 ...] [--json FILE]
+    python bench/stereo.py FOLDER [--scale cones=4 ...] [--model NAME=FILE.onnx ...] [--json FILE]
 
-FOLDER holds one folder a scene (left, right, disp_left, disp_right).
+FOLDER holds one folder a scene (left, right, disp_left, disp_right). Models run as integer graphs;
+pairs that are smaller than a model's frame are filled up with zeros below and on the right.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sqwire.compiler import frontend
 from sqwire.train.disparity import Pair, load, middlebury
 
 Bytes = NDArray[np.uint8]
@@ -103,6 +105,26 @@ def census_box(pair: Pair) -> Single:
 BASELINES = {"census": census_winner, "census + box": census_box}
 
 
+def network(file: Path) -> Callable[[Pair], Single]:
+    """The disparities that a compiled network finds."""
+    graph = frontend.import_qonnx(file)
+    _, height, width = graph.input.shape
+
+    def run(pair: Pair) -> Single:
+        rows, columns = pair.left.shape
+        if rows > height or columns > width:
+            raise ValueError(
+                f"Pair {pair.name}: it must be at most {width}x{height} for {file}, not "
+                f"{columns}x{rows}; export the network for its size"
+            )
+        x = np.zeros((1, 2, height, width), dtype=np.float32)
+        x[0, :, :rows, :columns] = pair.stacked
+        found = graph.output.dequantize(graph.run(graph.input.quantize(x)))
+        return found[0, 0, :rows, :columns]
+
+    return run
+
+
 def table(rows: Mapping[str, Mapping[str, Mapping[str, Score]]]) -> str:
     """Markdown: a method and a scene a line."""
     lines = ["| method | scene | bad1 | bad2 | bad3 | EPE | bad2 noc | EPE noc |",
@@ -131,13 +153,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--scale", action="append", default=[], metavar="SCENE=FACTOR")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     scales = {name: float(factor) for name, _, factor in (s.partition("=") for s in options.scale)}
     pairs = real_pairs(options.folder, scales)
+    methods: dict[str, Callable[[Pair], Single]] = dict(BASELINES)
+    for name, _, file in (m.partition("=") for m in options.model):
+        methods[name] = network(Path(file))
     rows: dict[str, dict[str, dict[str, Score]]] = {
         name: {pair.name: judge(method(pair), pair) for pair in pairs}
-        for name, method in BASELINES.items()
+        for name, method in methods.items()
     }
     print(table(rows))
     if options.json:
