@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqwire.compiler import frontend
+from sqwire.depth import fitted
 from sqwire.train.disparity import Pair, load, middlebury
 
 Bytes = NDArray[np.uint8]
@@ -112,13 +113,7 @@ def network(file: Path) -> Callable[[Pair], Single]:
 
     def run(pair: Pair) -> Single:
         rows, columns = pair.left.shape
-        if rows > height or columns > width:
-            raise ValueError(
-                f"Pair {pair.name}: it must be at most {width}x{height} for {file}, not "
-                f"{columns}x{rows}; export the network for its size"
-            )
-        x = np.zeros((1, 2, height, width), dtype=np.float32)
-        x[0, :, :rows, :columns] = pair.stacked
+        x = fitted(pair.left, pair.right, (height, width))
         found = graph.output.dequantize(graph.run(graph.input.quantize(x)))
         return found[0, 0, :rows, :columns]
 

@@ -1,17 +1,23 @@
 """A scaled-down stereo network, trained a little: torch = onnx = graph = Verilog, all integers."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
+from PIL import Image
 
 from sqwire import train, verify
 from sqwire.compiler import exact
 from sqwire.compiler.build import Build, compile_model
 from sqwire.compiler.reference import OPERATORS
+from sqwire.depth import coloured
 from sqwire.train.networks.stereo import Stereo, stereo_twin
 from sqwire.train.scenes import Renderer
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "stereo.py"
 HEIGHT, WIDTH, SHIFTS, STEPS = 46, 62, 8, 80
 
 
@@ -133,3 +139,20 @@ def test_verilog_equals_torch(frozen, images, build, tmp_path):
     assert report.passed, report.lines()
     assert report.frames == 2
     assert report.as_planned
+
+
+def test_the_example_makes_a_picture_and_points(frozen, images, build, tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location("example_stereo", EXAMPLE)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    x, _ = images
+    paths = [tmp_path / f"{side}.png" for side in ("left", "right")]
+    for path, grey in zip(paths, x[0].astype(np.uint8), strict=True):
+        Image.fromarray(grey).save(path)
+    model, out, cloud = build.path / "model.onnx", tmp_path / "d.png", tmp_path / "c.ply"
+    arguments = [str(p) for p in (*paths, "-o", out, "--ply", cloud)]
+    example.main([str(model), *arguments])
+    assert np.array_equal(np.asarray(Image.open(out)), coloured(frozen(x[:1])[0, 0]))
+    assert "points" in capsys.readouterr().out and cloud.stat().st_size > 1000
+    with pytest.raises(SystemExit, match="it must be a build"):
+        example.main([str(model), *arguments, "--simulate"])
