@@ -297,6 +297,13 @@ def _quantizers(qat: QAT) -> list[ActQuantizer]:
 
 
 def _facts(qat: QAT) -> dict[str, Any]:
+    first: dict[nn.Module, str] = {}
+    shared = {}
+    for name in qat.sites:
+        if isinstance(layer := qat.layer(name), layers.Linear):
+            owner = first.setdefault(layer.weights, name)
+            if owner != name:
+                shared[name] = owner
     return {
         "method": type(qat.method).__name__,
         "settings": asdict(qat.method),  # type: ignore[call-overload]
@@ -304,5 +311,6 @@ def _facts(qat: QAT) -> dict[str, Any]:
         "seed": torch.initial_seed(),
         "data": "a loop of the user's own",
         "calibration": "clip levels from the first quantized batch, then learned",
+        "shared": shared,
         "excluded": [n for n, w in qat.weights() if type(w.method) is not type(qat.method)],
     }

@@ -117,6 +117,10 @@ def test_towers_with_one_set_of_weights_share_their_steps():
     for name in ("tower.0.0", "tower.1.0", "tower.2.0"):
         assert qat.layer(f"{name}.act").step is qat.layer(f"{name}@2.act").step
         assert qat.layer(name).weights is qat.layer(f"{name}@2").weights
+    frozen = qat.freeze()
+    assert set(frozen.facts["shared"]) == {f"tower.{k}.0@2" for k in range(3)}
+    assert frozen.card.weights == sum(w.weight.numel() for _, w in qat.weights())
+    assert frozen.card.zeros == pytest.approx(qat.zeros())
 
 
 def test_scores_of_unlike_scale_are_quantized_before_they_are_compared(agree):
