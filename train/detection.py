@@ -6,18 +6,20 @@ The layout of the head is that of :class:`sqwire.boxes.Head` with one prior and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from .stepping import StepSchedule, fit_steps
 from .voc import Annotation
 
-__all__ = ["Augment", "Targets", "detection_loss", "shrunk", "targets"]
+__all__ = ["Augment", "Targets", "detection_loss", "fit_detector", "shrunk", "targets"]
 
 # A box may be found from the cells whose centres are this near to its own, in cells.
 _NEAR = 1.0
@@ -147,3 +149,45 @@ def shrunk(
 def _mirrored(at: NDArray[np.float64], size: int) -> NDArray[np.int64]:
     index = np.floor(at).astype(np.int64) % (2 * size)
     return np.minimum(index, 2 * size - 1 - index)
+
+
+def fit_detector(
+    network: nn.Module,
+    samples: Sequence[tuple[NDArray[np.uint8], Annotation]],
+    schedule: StepSchedule,
+    *,
+    stride: int = 8,
+    prior: float = 50.0,
+    seed: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+    checkpoint: Path | None = None,
+    every: int = 500,
+) -> float:
+    """Train a detector on pictures of one size (height, width, 3), each time augmented anew.
+
+    Pictures, their order and what is done to them follow from ``seed``. The rest as
+    :func:`sqwire.train.stepping.fit_steps`.
+
+    Raises
+    ------
+    ValueError
+        If there is no picture or they differ in size, and as there.
+    """
+    sizes = {picture.shape for picture, _ in samples}
+    if len(sizes) != 1:
+        raise ValueError(f"Pictures: they must be some, all of one size, not of sizes {sizes}")
+    augment = Augment()
+
+    def loss_of(step: int) -> Tensor:
+        rng = np.random.default_rng([seed, step])
+        chosen = [samples[int(k)] for k in rng.integers(0, len(samples), schedule.batch)]
+        pictures, annotations = zip(*(augment(p, a, rng) for p, a in chosen), strict=True)
+        x = torch.tensor(np.stack(pictures).transpose(0, 3, 1, 2)).float()
+        output = network(x.contiguous(memory_format=torch.channels_last))
+        wanted = targets(annotations, stride, (output.shape[2], output.shape[3]))
+        return detection_loss(output, wanted, stride, prior)
+
+    return fit_steps(
+        network, loss_of, schedule, f"detection {seed} {len(samples)}",
+        progress=progress, checkpoint=checkpoint, every=every,
+    )  # fmt: skip

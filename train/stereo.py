@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint as files
-from .qat import QAT
 from .scenes import Renderer, Scene
+from .stepping import StepSchedule, fit_steps
 
-__all__ = ["StereoSchedule", "fit_stereo", "score_loss", "stacked"]
+__all__ = ["filled_up", "fit_stereo", "score_loss", "stacked"]
 
-_SMOOTH = 0.98
-
-
-@dataclass(frozen=True)
-class StereoSchedule:
-    """Adam, a short warm-up, then a cosine down to zero; ``batch`` new scenes make a step.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range; names it.
-    """
-
-    steps: int = 2400
-    batch: int = 4
-    lr: float = 2e-3
-    warmup: int = 100
-    weight_decay: float = 1e-4
-    max_grad_norm: float = 5.0
-
-    def __post_init__(self) -> None:
-        rules = {
-            "steps": (self.steps >= 1, "at least 1"),
-            "batch": (self.batch >= 1, "at least 1"),
-            "lr": (0 < self.lr <= 1, "above 0 and at most 1"),
-            "warmup": (self.warmup >= 1, "at least 1 step"),
-            "weight_decay": (0 <= self.weight_decay < 1, "at least 0 and below 1"),
-            "max_grad_norm": (self.max_grad_norm > 0, "above 0"),
-        }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise ValueError(
-                    f"StereoSchedule: {name} must be {rule}, not {getattr(self, name)}"
-                )
-
-    def rate(self, step: int) -> float:
-        """Learning rate in a step, from 0."""
-        warm = min(1.0, (step + 1) / self.warmup)
-        return self.lr * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+_MARGIN = (8, 20)
 
 
 def stacked(scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,38 +25,47 @@ def stacked(scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:
     return torch.tensor(pairs), torch.tensor(disparity), torch.tensor(visible)
 
 
+def filled_up(pairs: Tensor, weight: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Some pairs smaller than the frame, with zeros below and on the right, and no weight there.
+
+    Pictures are filled up so to what a network strides; one that never saw it is wrong beside it.
+    """
+    rng = np.random.default_rng(seed)
+    if rng.random() < 0.4:
+        return pairs, weight
+    height, width = pairs.shape[2:]
+    below, aside = (int(rng.integers(0, m)) for m in _MARGIN)
+    inside = torch.zeros(height, width)
+    inside[: height - below, : width - aside] = 1
+    return pairs * inside, weight * inside
+
+
 def score_loss(
-    scores: Tensor,
-    disparity: Tensor,
-    visible: Tensor,
-    factor: int,
-    *,
-    spread: float = 0.7,
-    hidden: float = 0.5,
+    scores: Tensor, disparity: Tensor, weight: Tensor, factor: int, *, spread: float = 0.7
 ) -> Tensor:
     """Cross-entropy of scores (frames, shifts, height, width) against a Gaussian around the truth.
 
     The logarithm of a Gaussian is a parabola, so that the head's parabola through the three best
-    scores meets the truth. ``spread`` is its standard deviation in shifts, ``hidden`` the weight of
-    positions that the right view does not see. ``disparity`` and ``visible`` are ``factor`` times
-    as large as the scores, and taken where the network's strides fall.
+    scores meets the truth. ``spread`` is its standard deviation in shifts. ``disparity`` and
+    ``weight`` of positions are ``factor`` times as large as the scores, and taken where the
+    network's strides fall.
     """
     truth = disparity[:, None, ::factor, ::factor] / factor
-    seen = visible[:, ::factor, ::factor]
-    weight = torch.where(seen, 1.0, hidden)
+    weight = weight[:, ::factor, ::factor]
     shift = torch.arange(scores.shape[1], device=scores.device).reshape(1, -1, 1, 1)
     wanted = torch.softmax(-((shift - truth) ** 2) / (2 * spread**2), 1)
     each = -(wanted * torch.log_softmax(scores, 1)).sum(1)
-    return (each * weight).sum() / weight.sum()
+    return (each * weight).sum() / weight.sum().clamp(min=1)
 
 
 def fit_stereo(
     network: nn.Module,
     renderer: Renderer,
-    schedule: StereoSchedule,
+    schedule: StepSchedule,
     *,
     factor: int,
     first: int = 0,
+    hidden: float = 0.8,
     progress: Callable[[int, float], None] | None = None,
     checkpoint: Path | None = None,
     every: int = 500,
@@ -105,59 +73,21 @@ def fit_stereo(
     """Train ``network`` (any stereo network here, or one that ``prepare`` made of it).
 
     Scenes are number ``first`` and on, every other batch upside down, so that the result follows
-    from the arguments alone. ``progress`` is called after each step with its number and the
-    smoothed loss, which is also what is returned. With ``checkpoint`` the state is kept in that
-    file ``every`` so many steps, and a file that is there is continued from.
-
-    Raises
-    ------
-    ValueError
-        If the loss is not finite or the checkpoint is of another training.
+    from the arguments alone. ``hidden`` is the weight of positions that the right view does not
+    see. The rest as :func:`sqwire.train.stepping.fit_steps`.
     """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay
-    )
-    qat = network if isinstance(network, QAT) else None
-    identity = f"stereo {asdict(schedule)} {first} {type(network).__name__} {factor}"
-    done, smooth = 0, 0.0
-    state = files.restore(checkpoint, identity) if checkpoint else None
-    if state is not None:
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        done, smooth = int(state["step"]), float(state["loss"])
-    for step in range(done, schedule.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(step)
-        network.train()
+
+    def loss_of(step: int) -> Tensor:
         start = first + step * schedule.batch
         scenes = [renderer.render(k) for k in range(start, start + schedule.batch)]
         pairs, disparity, visible = stacked(scenes)
         if step % 2:
             pairs, disparity, visible = pairs.flip(2), disparity.flip(1), visible.flip(1)
+        pairs, weight = filled_up(pairs, torch.where(visible, 1.0, hidden), start)
         pairs = pairs.contiguous(memory_format=torch.channels_last)
-        loss = score_loss(network(pairs), disparity, visible, factor)
-        if qat:
-            loss = qat.loss(loss)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise ValueError(
-                f"Training: loss must be finite, not {value} in step {step + 1}; "
-                "lower the learning rate"
-            )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), schedule.max_grad_norm)
-        optimizer.step()
-        if qat and qat.step():
-            optimizer.state.clear()
-        smooth = _SMOOTH * smooth + (1 - _SMOOTH) * value if step else value
-        if checkpoint and ((step + 1) % every == 0 or step + 1 == schedule.steps):
-            files.save(checkpoint, {
-                "identity": identity, "step": step + 1, "loss": smooth,
-                "network": network.state_dict(), "optimizer": optimizer.state_dict(),
-            })  # fmt: skip
-        if progress:
-            progress(step + 1, smooth)
-    network.eval()
-    return smooth
+        return score_loss(network(pairs), disparity, weight, factor)
+
+    return fit_steps(
+        network, loss_of, schedule, f"stereo {first} {factor} {hidden}",
+        progress=progress, checkpoint=checkpoint, every=every,
+    )  # fmt: skip

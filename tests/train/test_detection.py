@@ -6,8 +6,9 @@ import torch
 
 from sqwire import train
 from sqwire.boxes import BCCD_HEAD, decode
-from sqwire.train.detection import Augment, detection_loss, shrunk, targets
+from sqwire.train.detection import Augment, detection_loss, fit_detector, shrunk, targets
 from sqwire.train.networks.cells import cells
+from sqwire.train.stepping import StepSchedule
 from sqwire.train.voc import Annotation
 
 
@@ -102,3 +103,17 @@ def test_the_detector_is_frozen_to_the_graph(agree, stir):
     frozen = qat.freeze()
     assert frozen(x.numpy()).shape == (1, 8, 4, 6)
     assert agree(frozen, x) > 15
+
+
+def test_a_detector_learns_a_picture():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 60, (48, 64, 3), dtype=np.uint8)
+    picture[8:30, 12:40] += 150
+    samples = [(picture, annotation((12, 8, 40, 30, 1)))]
+    torch.manual_seed(0)
+    network, losses = cells(), []
+    schedule = StepSchedule(12, 4, 3e-3, warmup=3)
+    fit_detector(network, samples, schedule, progress=lambda step, loss: losses.append(loss))
+    assert losses[-1] < losses[0]
+    with pytest.raises(ValueError, match="they must be some"):
+        fit_detector(network, [], schedule)
