@@ -20,21 +20,24 @@ class Cells(nn.Module):
     """One box a cell of 8x8 pixels: 4 box numbers, objectness, a score for each class.
 
     Nine 3x3 units, the coarsest at a sixteenth of the size; its features are brought back to an
-    eighth and added. Input (frames, 3, height, width), 0 to 255, multiples of 16; output (frames,
-    5 + classes, height / 8, width / 8).
+    eighth and added. ``width`` is that of the first layer, the others are multiples of it. Input
+    (frames, 3, height, width), 0 to 255, multiples of 16; output (frames, 5 + classes, height / 8,
+    width / 8).
     """
 
-    def __init__(self, classes: int = 3):
+    def __init__(self, classes: int = 3, width: int = 16):
         super().__init__()
+        two, four, six = 2 * width, 4 * width, 6 * width
         self.fine = nn.Sequential(
-            _unit(3, 16, stride=2), _unit(16, 32, stride=2), _unit(32, 32),
-            _unit(32, 64, stride=2), _unit(64, 64), _unit(64, 64),
+            _unit(3, width, stride=2), _unit(width, two, stride=2), _unit(two, two),
+            _unit(two, four, stride=2), _unit(four, four), _unit(four, four),
         )  # fmt: skip
         self.coarse = nn.Sequential(
-            _unit(64, 96, stride=2), _unit(96, 96), _unit(96, 64, 1), nn.Upsample(scale_factor=2)
-        )
-        self.last = _unit(64, 64)
-        self.head = nn.Conv2d(64, 5 + classes, 1)
+            _unit(four, six, stride=2), _unit(six, six), _unit(six, four, 1),
+            nn.Upsample(scale_factor=2),
+        )  # fmt: skip
+        self.last = _unit(four, four)
+        self.head = nn.Conv2d(four, 5 + classes, 1)
         nn.init.normal_(self.head.weight, std=0.01)
         bias: Any = self.head.bias
         with torch.no_grad():
@@ -47,6 +50,6 @@ class Cells(nn.Module):
         return y
 
 
-def cells(classes: int = 3) -> Cells:
+def cells(classes: int = 3, width: int = 16) -> Cells:
     """The detector of blood cells; 289,368 parameters at 3 classes."""
-    return Cells(classes)
+    return Cells(classes, width)
