@@ -55,6 +55,7 @@ class Builder:
             placed = order[name]
             ends.append(placed if self.is_logits(name) else self.close(placed))
         self.share()
+        self.compare()
         return QAT(self.sites, tuple(ends), self.method, steps_per_epoch)
 
     def place(self, t: Traced) -> str:
@@ -96,6 +97,16 @@ class Builder:
             and layer.bias is None
             and not getattr(self.methods[name], "per_channel", False)
         )
+
+    def compare(self) -> None:
+        """Sums that nobody reads but a head are compared as integers in evaluation too."""
+        for site in self.sites.values():
+            if isinstance(site.layer, matching_layers.Head):
+                (name,) = site.inputs
+                source = self.sites[name].layer
+                readers = [n for s in self.sites.values() for n in s.inputs].count(name)
+                if isinstance(source, layers.Linear) and readers == 1:
+                    source.compared = name not in self.outputs
 
     def is_closed(self, name: str) -> bool:
         """Whether the tensor of that name is made of codes."""
