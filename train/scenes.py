@@ -22,8 +22,8 @@ Bytes = NDArray[np.uint8]
 Single = NDArray[np.float32]
 Random = np.random.Generator
 
-# Fixed-point steps from a place in the right view to the left one; slopes stay below 0.35.
-_STEPS = 5
+# Fixed-point steps from a place in the right view to the left one; slopes stay below 0.45.
+_STEPS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,8 +262,10 @@ def _camera(rng: Random, grey: Single) -> Bytes:
 
 def _surface(rng: Random, at: float, x: float, y: float, steep: float) -> _Surface:
     """A sheet whose disparity is ``at`` at (x, y)."""
-    b, c = np.clip(rng.normal(0, steep, 2), -0.2, 0.2)
-    if rng.random() < 0.5:
+    # Floors and tables rise steeply towards the camera, walls less so.
+    b = float(np.clip(rng.normal(0, steep), -0.3, 0.3))
+    c = float(np.clip(rng.normal(0, 1.5 * steep), -0.45, 0.45))
+    if rng.random() < 0.4:
         b = c = 0.0
     wave = p = q = phase = 0.0
     if rng.random() < 0.4:
@@ -278,7 +280,7 @@ def _surface(rng: Random, at: float, x: float, y: float, steep: float) -> _Surfa
 def _background(rng: Random, disparities: int) -> _Sheet:
     everything = (-1e6, -1e6, 1e6, 1e6)
     at = rng.uniform(0, 0.5) * (disparities - 1)
-    return _Sheet(_surface(rng, at, 100, 60, 0.06), everything)
+    return _Sheet(_surface(rng, at, 100, 60, 0.08), everything)
 
 
 def _object(rng: Random, height: int, width: int, disparities: int) -> _Sheet:
