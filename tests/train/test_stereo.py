@@ -58,16 +58,25 @@ def test_training_lowers_the_loss_and_follows_from_its_arguments(renderer):
     def once():
         torch.manual_seed(0)
         network = stereo_twin()
-        losses = []
+        steps = []
+        before = judged(network)
         fit_stereo(
             network, renderer, StepSchedule(30, 2, 5e-3, warmup=3), factor=2,
-            progress=lambda step, loss: losses.append(loss),
+            progress=lambda step, loss: steps.append(step),
         )  # fmt: skip
-        return network.state_dict(), losses
+        assert steps == list(range(1, 31))
+        return network.state_dict(), before, judged(network)
 
-    state, losses = once()
-    again, _ = once()
-    assert losses[-1] < losses[0] and len(losses) == 30
+    def judged(network):
+        network.train()
+        with torch.no_grad():
+            scores = network(pairs)
+        return float(score_loss(scores, disparity, torch.ones_like(disparity), 2))
+
+    pairs, disparity, _ = stacked([renderer.render(k) for k in range(1000, 1008)])
+    state, before, after = once()
+    again, _, _ = once()
+    assert after < before
     for name, value in state.items():
         assert torch.equal(value, again[name]), name
 
