@@ -2,8 +2,9 @@
 
     python bench/stereo.py FOLDER [--scale cones=4 ...] [--model NAME=FILE.onnx ...] [--json FILE]
 
-FOLDER holds one folder a scene (left, right, disp_left, disp_right). Models run as integer graphs;
-pairs that are smaller than a model's frame are filled up with zeros below and on the right.
+FOLDER holds one folder a scene (left, right, disp_left, disp_right). Models run as integer graphs,
+files of weights (FILE.pt) of the network at a half of the size in float; pairs that are smaller
+than a model's frame are filled up with zeros below and on the right.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sqwire.compiler import frontend
 from sqwire.depth import fitted
 from sqwire.train.disparity import Pair, load, middlebury
+from sqwire.train.networks.stereo import stereo_half
 
 Bytes = NDArray[np.uint8]
 Single = NDArray[np.float32]
@@ -120,6 +123,21 @@ def network(file: Path) -> Callable[[Pair], Single]:
     return run
 
 
+def float_network(file: Path) -> Callable[[Pair], Single]:
+    """The disparities of ``stereo_half`` in float, from a file of weights."""
+    state = torch.load(file, weights_only=True)
+
+    def run(pair: Pair) -> Single:
+        height, width = pair.left.shape
+        whole = stereo_half((height, width))
+        whole.load_state_dict(state)
+        with torch.no_grad():
+            found: Single = whole.eval()(torch.tensor(pair.stacked[None])).numpy()[0, 0]
+        return found
+
+    return run
+
+
 def table(rows: Mapping[str, Mapping[str, Mapping[str, Score]]]) -> str:
     """Markdown: a method and a scene a line."""
     lines = ["| method | scene | bad1 | bad2 | bad3 | EPE | bad2 noc | EPE noc |",
@@ -155,7 +173,7 @@ def main() -> None:
     pairs = real_pairs(options.folder, scales)
     methods: dict[str, Callable[[Pair], Single]] = dict(BASELINES)
     for name, _, file in (m.partition("=") for m in options.model):
-        methods[name] = network(Path(file))
+        methods[name] = (float_network if file.endswith(".pt") else network)(Path(file))
     rows: dict[str, dict[str, dict[str, Score]]] = {
         name: {pair.name: judge(method(pair), pair) for pair in pairs}
         for name, method in methods.items()
