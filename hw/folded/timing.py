@@ -92,6 +92,7 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
     ended: list[int] = []  # when input positions have come
     started: list[int] = []
     before = -1
+    behind = cycles + spec.fetch_cycles + 1  # out of the loop, which runs for millions of positions
     finished = 0  # output positions that no longer stand in the way of the next input position
     for position, need in enumerate(needs):
         while len(ended) < need:
@@ -99,7 +100,7 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
             # Input position q takes the place of what lies `slots` before it.
             while finished < position and bases[finished] < q - slots + 1:
                 finished += 1
-            gate = started[finished - 1] + cycles + spec.fetch_cycles + 1 if finished else 0
+            gate = started[finished - 1] + behind if finished else 0
             before = max(late[q], before + 1, gate) + beats - 1
             ended.append(before)
         start = ended[need - 1] + 1
