@@ -146,7 +146,8 @@ class Bench:
         network, _ = self.trained(config, seed)
         frozen = self.frozen(network, config, seed)
         x = self.data.real(self.data.test.x).numpy()
-        score = float((frozen(x).argmax(1) == self.data.test.label).mean())
+        y = frozen(x)
+        score = float((y.argmax(1) == self.data.test.label).mean())
         if score != run["accuracy"]:
             raise SystemExit(
                 f"{config.name}, seed {seed}: the network in {self.work} must be that of the "
@@ -154,7 +155,7 @@ class Bench:
             )
         file = self.file(config.name, seed, "onnx")
         return {
-            "agreement": agreement(frozen, file, x),
+            "agreement": agreement(frozen, file, x, y),
             "hardware": hardware(file, self.interval, None if seed else self.room),
         }
 

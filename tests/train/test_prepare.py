@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
 
 from sqwire import train
 from sqwire.train.layers import Linear
@@ -259,9 +260,36 @@ class Calls(nn.Module):
         return self.call(self.conv(x))
 
 
+class Unused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.more = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.more(x) if self.training else x
+
+
+def hooked():
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU())
+    model[1].register_forward_hook(lambda module, x, y: 2 * y)
+    return model
+
+
+def diverged():
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+    model[1].running_var.fill_(float("nan"))
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
+        (Unused().eval(), {}, 'Layer "more": the trace must meet every layer with weights'),
+        (hooked(), {}, 'Layer "1": it must have no forward hooks'),
+        (nn.Sequential(weight_norm(nn.Conv2d(1, 1, 1))), {}, "must be plain parameters"),
+        (nn.Sequential(nn.GRU(8, 8)), {}, 'Layer "0": GRU has no circuit'),
+        (diverged(), {}, "what the network makes of the example must be finite"),
         (Branching(), {}, "Branching: torch.fx must be able to trace it"),
         (Bare(), {}, 'Layer "w": a bare parameter'),
         (Product(), {}, "of two tensors has no circuit; .* use SiLU"),
@@ -288,7 +316,7 @@ class Calls(nn.Module):
         (nn.Conv2d(1, 1, 1), {"steps_per_epoch": 0}, "steps_per_epoch must be at least 1"),
     ],
 )  # fmt: skip
-def test_what_has_no_circuit_is_refused_in_one_line(model, options, message):
+def test_what_would_be_lost_is_refused_in_one_line(model, options, message):
     with pytest.raises(ValueError, match=message) as caught:
         train.prepare(model, train.SQuantizer(), torch.rand(2, 1, 4, 4), **options)
     assert "\n" not in str(caught.value)
