@@ -48,7 +48,8 @@ ROOM = Cost(luts=4000, ffs=8000, dsps=28, brams=56)
 class Bench:
     """A data set, a network, two schedules, where results go, and what circuits are for.
 
-    A circuit takes a frame in ``interval`` cycles, or is as fast as ``room`` lets it be.
+    A circuit takes a frame in ``interval`` cycles, or is as fast as ``room`` lets it be. With
+    ``images`` the lines behind the float network train on so many only.
     """
 
     data: train.Data
@@ -62,10 +63,14 @@ class Bench:
     room: Cost
     weights: Path | None = None
     note: str = ""
+    images: int | None = None
 
-    def parts(self, seed: int):
-        images, validation = carve(self.data.train, self.validation, seed)
-        return replace(self.data, train=images), validation if len(validation) else None
+    def parts(self, config: Config, seed: int) -> tuple[train.Data, train.Split | None]:
+        """Data with the training images of a line, and the validation images."""
+        split, validation = carve(self.data.train, self.validation, seed)
+        if self.images and config is not FLOAT:
+            split = train.Split(split.x[: self.images], split.label[: self.images])
+        return replace(self.data, train=split), validation if len(validation) else None
 
     def file(self, name: str, seed: int, kind: str) -> Path:
         """Where something of a line lies in ``work``."""
@@ -92,7 +97,7 @@ class Bench:
         return network
 
     def fit(self, network: torch.nn.Module, config: Config, seed: int) -> None:
-        data, validation = self.parts(seed)
+        data, validation = self.parts(config, seed)
         fit(
             network, data, self.plan(config), validation=validation, seed=seed, stage=config.name,
             checkpoint=self.file(config.name, seed, "pt"), progress=show,
@@ -156,7 +161,9 @@ class Bench:
         file = self.file(config.name, seed, "onnx")
         return {
             "agreement": agreement(frozen, file, x, y),
-            "hardware": hardware(file, self.interval, None if seed else self.room),
+            "hardware": hardware(
+                file, self.interval, self.room if config.room and not seed else None
+            ),
         }
 
     def by_lot(self, name: str, seed: int) -> dict[str, Any]:
@@ -170,7 +177,7 @@ class Bench:
         }
 
     def prepared(self, network: torch.nn.Module, config: Config, seed: int) -> train.QAT:
-        data, _ = self.parts(seed)
+        data, _ = self.parts(config, seed)
         grid = (
             {"input_bits": 8, "input_scale": 1 / data.scale, "input_signed": True}
             if data.offset
@@ -309,7 +316,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--float-epochs", type=int, default=100)
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--images", type=int, help="train on the first so many only")
+    parser.add_argument("--float-lr", type=float, default=0.2)
+    parser.add_argument("--images", type=int, help="fine-tune on the first so many only")
     parser.add_argument(
         "--crops", type=int, nargs="*", default=(), help="sides of the float network's images"
     )
@@ -347,21 +355,18 @@ def cifar10(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
     epochs, first = given.epochs or 30, given.float_epochs
     data = train.cifar10(given.data)
     plain = train.Schedule(
-        epochs=first, batch=128, lr=0.2, warmup=0.05 * first, max_grad_norm=5.0,
+        epochs=first, batch=128, lr=given.float_lr, warmup=0.05 * first, max_grad_norm=5.0,
         crops=tuple(given.crops), bfloat16=given.bfloat16,
     )  # fmt: skip
     schedule = replace(
         plain, epochs=epochs, lr=0.05, warmup=0.05 * epochs, weight_decay=1e-4, crops=()
     )
-    if given.images:
-        few = train.Split(data.train.x[: given.images], data.train.label[: given.images])
-        data = replace(data, train=few)
     have = find_board("ulx3s_85f").resources
     room = Cost(0.8 * have.lut4, 0.8 * have.ff, have.dsp, int(0.95 * have.bram))
     bench = Bench(
         data, train.networks.resnet20, plain, schedule, 0.04, given.work,
         f"ResNet-20, {first} epochs in plain float, then {epochs} of fine-tuning",
-        interval=200_000, room=room, weights=given.weights, note=given.note,
+        interval=200_000, room=room, weights=given.weights, note=given.note, images=given.images,
     )  # fmt: skip
     return bench, cifar_lines(epochs, given.alpha)
 

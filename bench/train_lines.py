@@ -18,6 +18,8 @@ class Config:
     own: dict[str, Any] = field(default_factory=dict)
     permuted: str = ""
     """The line whose widths this one has, given to other layers by lot: a control."""
+    room: bool = False
+    """Whether the fastest circuit in a fixed room is searched for; that takes a while."""
 
 
 FLOAT = Config("float")
@@ -32,16 +34,22 @@ def digit_lines(epochs: float) -> list[Config]:
     for width in (4, 2):
         for sigma in (0.0, 0.5, 1.0, 2.0):
             method = train.SQuantizer(weight_bits=width, sigma=sigma, delay=epochs / 3)
-            made.append(Config(f"SQuantizer W{width} sigma {sigma:g}", method, from_float=False))
+            name = f"SQuantizer W{width} sigma {sigma:g}"
+            made.append(Config(name, method, from_float=False, room=width == 4))
     for kind in (train.Taylor, train.Magnitude, train.Random):
         for zeros in (0.9, 0.95, 0.98):
-            made.append(Config(f"{kind.__name__} {zeros:.0%}", kind(zeros=zeros, **prune)))
+            made.append(Config(
+                f"{kind.__name__} {zeros:.0%}", kind(zeros=zeros, **prune),
+                room=kind is train.Taylor,
+            ))  # fmt: skip
     for alpha in (3e-3, 3e-2, 1e-1):
         method = train.BSQ(alpha=alpha, interval=epochs / 15, **search)
         made.append(Config(f"BSQ alpha {alpha:g}", method))
     for budget in (3, 4):
         made.append(Config(f"DFQ budget {budget}", train.DFQ(budget=budget, **search)))
-        made.append(Config(f"Uniform W{budget}", train.Uniform(weight_bits=budget)))
+        made.append(
+            Config(f"Uniform W{budget}", train.Uniform(weight_bits=budget), room=budget == 4)
+        )
         name = f"DFQ budget {budget}"
         made.append(Config(f"{name}, widths by lot", train.Uniform(), permuted=name))
     return made

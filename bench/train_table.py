@@ -25,6 +25,22 @@ HARDWARE = (
     ("in a fixed room: cycles", "room", "cycles"),
 )
 
+# Lines and what they must beat.
+PAIRS = (
+    ("DFQ budget 3", "Uniform W3"), ("DFQ budget 3", "DFQ budget 3, widths by lot"),
+    ("DFQ budget 4", "Uniform W4"), ("DFQ budget 4", "DFQ budget 4, widths by lot"),
+    ("Taylor 90%", "Magnitude 90%"), ("Taylor 95%", "Magnitude 95%"),
+    ("Taylor 98%", "Magnitude 98%"), ("Taylor 90%", "Random 90%"), ("Taylor 95%", "Random 95%"),
+    ("Taylor 98%", "Random 98%"), ("SQuantizer W2 sigma 0", "SQuantizer W4 sigma 0"),
+    ("SQuantizer W2 sigma 0.5", "SQuantizer W4 sigma 0.5"),
+    ("SQuantizer W2 sigma 1", "SQuantizer W4 sigma 1"),
+    ("SQuantizer W2 sigma 2", "SQuantizer W4 sigma 2"),
+    ("SQuantizer W4 sigma 0", "float"), ("SQuantizer W4 sigma 0.5", "float"),
+    ("BSQ alpha 0.003", "float"), ("BSQ alpha 0.03", "float"), ("BSQ alpha 0.1", "float"),
+)  # fmt: skip
+# Student's t, two-sided 95 %, by the number of differences.
+STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
+
 Runs = dict[str, list[dict[str, Any]]]
 
 
@@ -38,6 +54,7 @@ def table(document: dict[str, Any]) -> str:
     for (data, stage), rows in groups.items():
         lines += [f"## {data}{': ' + stage if stage else ''}", ""]
         lines += [*_facts(rows), "", *_accuracy(rows), ""]
+        lines += _against(rows)
         if any("hardware" in run for runs in rows.values() for run in runs):
             lines += _hardware(data, rows)
     if document.get("time"):
@@ -90,6 +107,34 @@ def _accuracy(rows: Runs) -> list[str]:
         cells.append(dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}")
         lines.append(_line(cells))
     return lines
+
+
+def _against(rows: Runs) -> list[str]:
+    """Differences of lines and their controls, of the same seeds."""
+    made = []
+    for name, control in PAIRS:
+        if name not in rows or control not in rows:
+            continue
+        theirs = {run["seed"]: run["accuracy"] for run in rows[control]}
+        found = [100 * (r["accuracy"] - theirs[r["seed"]])
+                 for r in rows[name] if r["seed"] in theirs]  # fmt: skip
+        if len(found) not in STUDENT:
+            continue
+        mean = float(np.mean(found))
+        sure = STUDENT[len(found)] * float(np.std(found, ddof=1)) / len(found) ** 0.5
+        verdict = "no difference shown"
+        if abs(mean) > sure:
+            verdict = "better" if mean > 0 else "worse"
+        cells = [name, control, str(len(found)), f"{mean:+.2f} ± {sure:.2f}", verdict]
+        sizes = [_mean(rows[line], ("compression",), "{:.1f}") for line in (name, control)]
+        made.append(_line([*cells, " to ".join(sizes) if all(sizes) else ""]))
+    if not made:
+        return []
+    heads = ["", "against", "seeds", "points of accuracy", "", "compression, all counted"]
+    return [
+        "Differences seed by seed, with the 95 % interval of their mean (Student):", "",
+        _line(heads), "|---|---|--:|--:|---|--:|", *made, "",
+    ]  # fmt: skip
 
 
 def _hardware(data: str, rows: Runs) -> list[str]:
