@@ -49,7 +49,8 @@ class Bench:
     """A data set, a network, two schedules, where results go, and what circuits are for.
 
     A circuit takes a frame in ``interval`` cycles, or is as fast as ``room`` lets it be. With
-    ``images`` the lines behind the float network train on so many only.
+    ``images`` the lines behind the float network train on so many only, and ``compared`` is how
+    many test images are compared with the graph, instead of all.
     """
 
     data: train.Data
@@ -64,6 +65,7 @@ class Bench:
     weights: Path | None = None
     note: str = ""
     images: int | None = None
+    compared: int | None = None
 
     def parts(self, config: Config, seed: int) -> tuple[train.Data, train.Split | None]:
         """Data with the training images of a line, and the validation images."""
@@ -160,7 +162,7 @@ class Bench:
             )
         file = self.file(config.name, seed, "onnx")
         return {
-            "agreement": agreement(frozen, file, x, y),
+            "agreement": agreement(frozen, file, x[: self.compared], y),
             "hardware": hardware(
                 file, self.interval, self.room if config.room and not seed else None
             ),
@@ -318,6 +320,7 @@ def main():
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--float-lr", type=float, default=0.2)
     parser.add_argument("--images", type=int, help="fine-tune on the first so many only")
+    parser.add_argument("--compared", type=int, help="test images compared with the graph only")
     parser.add_argument(
         "--crops", type=int, nargs="*", default=(), help="sides of the float network's images"
     )
@@ -367,6 +370,7 @@ def cifar10(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
         data, train.networks.resnet20, plain, schedule, 0.04, given.work,
         f"ResNet-20, {first} epochs in plain float, then {epochs} of fine-tuning",
         interval=200_000, room=room, weights=given.weights, note=given.note, images=given.images,
+        compared=given.compared,
     )  # fmt: skip
     return bench, cifar_lines(epochs, given.alpha)
 

@@ -25,9 +25,9 @@ class Schedule:
     and a few validation images would choose by luck.
 
     ``crops`` are the sides of the squares that training images are cut down to, one after the
-    other for equal shares of the epochs; small ones first cost less. ``bfloat16`` has
-    convolutions in plain float computed in that type, which some processors do at twice the
-    speed; codes are never.
+    other for equal shares of the epochs; small ones first cost less. ``bfloat16`` computes the
+    convolutions of a network that is not prepared in that type, which some processors do at
+    twice the speed; a prepared one is always in float32.
 
     Raises
     ------
