@@ -21,7 +21,8 @@ _CHUNK = 10
 
 def agreement(frozen: train.Frozen, file: Path, x: Any, y: Any) -> dict[str, int]:
     """Compare every integer of every tensor of ``frozen`` with the compiler's graph of ``file``,
-    and ``y``, its real outputs, with those of the graph that is built, after all passes.
+    and the integers that ``y``, its real outputs, stand for with those of the graph that is built,
+    after all passes.
 
     ``images`` of which ``wrong`` have a mismatch, ``integers`` of which ``mismatches`` differ.
     """
@@ -40,8 +41,8 @@ def agreement(frozen: train.Frozen, file: Path, x: Any, y: Any) -> dict[str, int
             differ += different.reshape(len(part), -1).sum(1)
             integers += different.size
         last = built.run(codes) if built is not graph else theirs[built.output.node]
-        want = y[start : start + _CHUNK]
-        different = built.output.dequantize(last).reshape(want.shape) != want
+        tensor = built.tensors[built.output.node]
+        different = ~built.output.matches(last, y[start : start + _CHUNK], tensor)
         differ += different.reshape(len(part), -1).sum(1)
         integers += different.size
         mismatches += int(differ.sum())
