@@ -58,6 +58,12 @@ KINDS = {
                      nn.Conv1d(4, 3, 1)), (2, 12)),
     "transposed": (plain(nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1, output_padding=1),
                          nn.ReLU(), nn.Conv2d(3, 2, 1)), (2, 5, 5)),
+    "transposed in groups": (plain(nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2, bias=False),
+                                   nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 2, 1)), (4, 4, 4)),
+    "transposed square": (plain(nn.ConvTranspose2d(4, 4, 2, stride=2), nn.ReLU(),
+                                nn.Conv2d(4, 2, 1)), (4, 4, 4)),
+    "transposed 1d": (plain(nn.ConvTranspose1d(2, 3, 4, stride=2, padding=1), nn.ReLU(),
+                            nn.Conv1d(3, 2, 1)), (2, 5)),
     "leaky": (plain(nn.Conv2d(2, 3, 3), nn.LeakyReLU(0.1), nn.Conv2d(3, 2, 1)), (2, 6, 6)),
     "hardswish": (plain(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Hardswish(),
                         nn.Conv2d(3, 2, 1)), (2, 6, 6)),
@@ -76,11 +82,15 @@ KINDS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_graph_of_the_export_gives_every_integer_of_the_frozen_network(kind, agree, stir):
+def test_graph_of_the_export_gives_every_integer_of_the_frozen_network(
+    kind, per_channel, agree, stir
+):
     model, shape = KINDS[kind]
     x = torch.randn(6, *shape)
-    qat = train.prepare(stir(model), train.SQuantizer(sigma=0.0, act_bits=5), x).eval()
+    method = train.SQuantizer(sigma=0.0, act_bits=5, per_channel=per_channel)
+    qat = train.prepare(stir(model), method, x).eval()
     frozen = qat.freeze()
     assert agree(frozen, x) >= 2
     with torch.no_grad():
@@ -156,6 +166,21 @@ def test_tensors_that_are_added_share_one_step_and_the_sum_keeps_it():
     assert step["pool1.act"] is not step["add1.act"]
     assert qat.layer("conv2.act").signed
     assert not qat.layer("conv1.act").signed
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_transposed_convolution_has_a_scale_for_each_output(groups):
+    model = nn.ConvTranspose2d(4, 4, 2, stride=2, groups=groups, bias=False)
+    with torch.no_grad():  # those of output 3
+        model.weight[4 - 4 // groups :, 4 // groups - 1] *= 100
+    x = torch.randint(0, 8, (2, 4, 3, 3)).float()
+    qat = train.prepare(model, train.Uniform(weight_bits=8, per_channel=True), x)
+    ((_, weights),) = qat.weights()
+    scale = weights().scale
+    assert scale.shape == (4, 1, 1, 1)
+    assert scale[3] > 10 * scale[:3].max()
+    qat.quantize(False)
+    assert torch.allclose(qat(x), model(x), rtol=1e-4, atol=1e-3)
 
 
 def test_batch_norm_never_touches_the_weights(stir):
