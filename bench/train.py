@@ -48,6 +48,7 @@ ROOM = Cost(luts=4000, ffs=8000, dsps=28, brams=56)
 class Bench:
     """A data set, a network, two schedules, where results go, and what circuits are for.
 
+    Without ``float_schedule`` the float network is what is in ``weights``.
     A circuit takes a frame in ``interval`` cycles, or is as fast as ``room`` lets it be. With
     ``images`` the lines behind the float network train on so many only, and ``compared`` is how
     many test images are compared with the graph, instead of all.
@@ -55,7 +56,7 @@ class Bench:
 
     data: train.Data
     create: Callable[[], torch.nn.Module]
-    float_schedule: train.Schedule
+    float_schedule: train.Schedule | None
     schedule: train.Schedule
     validation: float
     work: Path
@@ -79,14 +80,15 @@ class Bench:
         known = f"{self.data.name}-{name}-{seed}".replace(" ", "_").replace("%", "")
         return self.work / f"{known}.{kind}"
 
-    def plan(self, config: Config) -> train.Schedule:
+    def plan(self, config: Config) -> train.Schedule | None:
         return self.float_schedule if config is FLOAT else self.schedule
 
     def told(self, config: Config, seed: int) -> dict[str, Any]:
         """What tells a run from others."""
+        plan = self.plan(config)
         return {
             "data": self.data.name, "config": config.name, "seed": seed,
-            "schedule": asdict(self.plan(config)),
+            "schedule": asdict(plan) if plan else {},
         }  # fmt: skip
 
     def float_network(self, seed: int) -> torch.nn.Module:
@@ -99,9 +101,12 @@ class Bench:
         return network
 
     def fit(self, network: torch.nn.Module, config: Config, seed: int) -> None:
+        plan = self.plan(config)
+        if plan is None:
+            return
         data, validation = self.parts(config, seed)
         fit(
-            network, data, self.plan(config), validation=validation, seed=seed, stage=config.name,
+            network, data, plan, validation=validation, seed=seed, stage=config.name,
             checkpoint=self.file(config.name, seed, "pt"), progress=show,
         )  # fmt: skip
 
@@ -223,7 +228,9 @@ def change(what: Callable[[dict[str, Any]], None]) -> None:
 
 
 def key(run: dict[str, Any]) -> tuple[str, str, int, str]:
-    schedule = {**asdict(train.Schedule()), **run["schedule"]}  # fields that came later
+    schedule = run["schedule"]
+    if schedule:
+        schedule = {**asdict(train.Schedule()), **schedule}  # fields that came later
     return run["data"], run["config"], run["seed"], json.dumps(schedule, sort_keys=True)
 
 
@@ -316,7 +323,9 @@ def main():
     parser.add_argument("what", choices=["digits", "cifar10", "time", "table"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--float-epochs", type=int, default=100)
+    parser.add_argument(
+        "--float-epochs", type=int, default=100, help="0: the float network is that of --weights"
+    )
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--float-lr", type=float, default=0.2)
     parser.add_argument("--images", type=int, help="fine-tune on the first so many only")
@@ -324,7 +333,7 @@ def main():
     parser.add_argument(
         "--crops", type=int, nargs="*", default=(), help="sides of the float network's images"
     )
-    parser.add_argument("--bfloat16", action="store_true", help="for what is not quantized")
+    parser.add_argument("--bfloat16", action="store_true", help="for the float network")
     parser.add_argument("--alpha", type=float, default=5e-3, help="of BSQ on CIFAR-10")
     parser.add_argument(
         "--weights", type=Path, help="state_dict that the float network starts from"
@@ -357,18 +366,20 @@ def digits(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
 def cifar10(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
     epochs, first = given.epochs or 30, given.float_epochs
     data = train.cifar10(given.data)
-    plain = train.Schedule(
-        epochs=first, batch=128, lr=given.float_lr, warmup=0.05 * first, max_grad_norm=5.0,
+    schedule = train.Schedule(
+        epochs=epochs, batch=128, lr=0.05, warmup=0.05 * epochs, max_grad_norm=5.0,
+        weight_decay=1e-4,
+    )  # fmt: skip
+    plain = None if not first else replace(
+        schedule, epochs=first, lr=given.float_lr, warmup=0.05 * first, weight_decay=5e-4,
         crops=tuple(given.crops), bfloat16=given.bfloat16,
     )  # fmt: skip
-    schedule = replace(
-        plain, epochs=epochs, lr=0.05, warmup=0.05 * epochs, weight_decay=1e-4, crops=()
-    )
+    before = f"{first} epochs in plain float, then " if first else ""
     have = find_board("ulx3s_85f").resources
     room = Cost(0.8 * have.lut4, 0.8 * have.ff, have.dsp, int(0.95 * have.bram))
     bench = Bench(
         data, train.networks.resnet20, plain, schedule, 0.04, given.work,
-        f"ResNet-20, {first} epochs in plain float, then {epochs} of fine-tuning",
+        f"ResNet-20, {before}{epochs} of fine-tuning",
         interval=200_000, room=room, weights=given.weights, note=given.note, images=given.images,
         compared=given.compared,
     )  # fmt: skip

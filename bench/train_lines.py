@@ -63,10 +63,10 @@ def cifar_lines(epochs: float, alpha: float) -> list[Config]:
     prune = {"end": 0.5 * epochs, "quantize": 0.6 * epochs, "interval": epochs / 30}
     search = {"search": 0.6 * epochs}
     return [
-        Config("float, fine-tuned as the others"),
         Config("SQuantizer W4A4 55%", train.SQuantizer(zeros=0.55)),
         Config("SQuantizer W4A4 80%", train.SQuantizer(zeros=0.8)),
         Config("Taylor W4A4 90%", train.Taylor(zeros=0.9, **prune)),
+        Config("float, fine-tuned as the others"),
         Config("Taylor W4A4 95%", train.Taylor(zeros=0.95, **prune)),
         Config("Taylor W4A4 99%", train.Taylor(zeros=0.99, **prune)),
         Config("SQuantizer W2A4 50%", train.SQuantizer(weight_bits=2, zeros=0.5, per_channel=True)),

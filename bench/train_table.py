@@ -85,6 +85,8 @@ def _facts(rows: Runs) -> list[str]:
 
 def schedule(made: dict[str, Any]) -> str:
     """Epochs, batch and learning rate in words."""
+    if not made:
+        return "trained elsewhere"
     text = f"{made['epochs']} epochs, batch {made['batch']}, learning rate {made['lr']:g}"
     if made.get("crops"):
         text += ", images cut to " + ", then ".join(str(side) for side in made["crops"])
@@ -141,7 +143,7 @@ def _hardware(data: str, rows: Runs) -> list[str]:
     """What the compiler's plan says of the networks."""
     some = next(r["hardware"] for runs in rows.values() for r in runs if "hardware" in r)
     pace = f"{some['paced']['interval']:,}"
-    heads = ["", "zeros", *(head for head, _, _ in HARDWARE)]
+    heads = ["", "seeds", "zeros", *(head for head, _, _ in HARDWARE)]
     text = (
         f"By the plan of the compiler (ECP5, its cost model): `spatial` takes a frame in "
         f"{some['spatial']['cycles']:,} cycles whatever the weights are; `paced` is the "
@@ -154,9 +156,9 @@ def _hardware(data: str, rows: Runs) -> list[str]:
         )
     lines = [f"### {data}: what the zeros are worth as a circuit", "", f"{text}.", ""]
     lines += [_line(heads), "|---|" + "--:|" * (len(heads) - 1)]
-    for name, runs in rows.items():
-        if any("hardware" in run for run in runs):
-            cells = [name, _mean(runs, ("zeros",), "{:.1%}")]
+    for name, every in rows.items():
+        if runs := [run for run in every if "hardware" in run]:
+            cells = [name, str(len(runs)), _mean(runs, ("zeros",), "{:.1%}")]
             cells += [_mean(runs, ("hardware", kind, what), "{:,.0f}")
                       for _, kind, what in HARDWARE]  # fmt: skip
             lines.append(_line(cells))
