@@ -65,6 +65,7 @@ class Bench:
     room: Cost
     weights: Path | None = None
     note: str = ""
+    float_note: str = ""
     images: int | None = None
     compared: int | None = None
 
@@ -248,7 +249,7 @@ def learn(bench: Bench, lines: list[Config], seeds: int) -> None:
             run["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
             run["machine"] = f"{platform.machine()} CPU, 1 thread of {os.cpu_count()} cores"
             run["torch"] = torch.__version__
-            run["note"] = bench.note
+            run["note"] = bench.float_note if config is FLOAT else bench.note
             change(lambda document, run=run: document["runs"].append(run))
             print(f"{bench.data.name} {config.name} seed {seed}: {run['accuracy']:.2%}", flush=True)
 
@@ -339,6 +340,7 @@ def main():
         "--weights", type=Path, help="state_dict that the float network starts from"
     )
     parser.add_argument("--note", default="", help="a word for the table")
+    parser.add_argument("--float-note", default="", help="another on the float network")
     parser.add_argument("--only", choices=["train", "circuit"])
     parser.add_argument("--work", type=Path, default=Path("build/bench-train"))
     given = parser.parse_args()
@@ -380,7 +382,8 @@ def cifar10(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
     bench = Bench(
         data, train.networks.resnet20, plain, schedule, 0.04, given.work,
         f"ResNet-20, {before}{epochs} of fine-tuning",
-        interval=200_000, room=room, weights=given.weights, note=given.note, images=given.images,
+        interval=200_000, room=room, weights=given.weights, note=given.note, float_note=given.float_note,
+        images=given.images,
         compared=given.compared,
     )  # fmt: skip
     return bench, cifar_lines(epochs, given.alpha)
