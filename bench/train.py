@@ -129,7 +129,9 @@ class Bench:
         network, seconds = self.trained(config, seed)
         if config is FLOAT:
             seconds = time.process_time() - start
-        run = {"from_float": config.from_float, "cpu_seconds": round(seconds, 1)}
+        run: dict[str, Any] = {"from_float": config.from_float}
+        if self.plan(config):
+            run["cpu_seconds"] = round(seconds, 1)
         if config.method is None:
             return run | {"accuracy": train.accuracy(network, self.data, self.data.test)}
         frozen = self.frozen(network, config, seed)
@@ -381,10 +383,9 @@ def cifar10(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
     room = Cost(0.8 * have.lut4, 0.8 * have.ff, have.dsp, int(0.95 * have.bram))
     bench = Bench(
         data, train.networks.resnet20, plain, schedule, 0.04, given.work,
-        f"ResNet-20, {before}{epochs} of fine-tuning",
-        interval=200_000, room=room, weights=given.weights, note=given.note, float_note=given.float_note,
-        images=given.images,
-        compared=given.compared,
+        f"ResNet-20, {before}{epochs} epoch{'s' * (epochs > 1)} of fine-tuning",
+        interval=200_000, room=room, weights=given.weights, note=given.note,
+        float_note=given.float_note, images=given.images, compared=given.compared,
     )  # fmt: skip
     return bench, cifar_lines(epochs, given.alpha)
 
