@@ -87,7 +87,8 @@ def schedule(made: dict[str, Any]) -> str:
     """Epochs, batch and learning rate in words."""
     if not made:
         return "trained elsewhere"
-    text = f"{made['epochs']} epoch{'s' * (made['epochs'] > 1)}, batch {made['batch']}, learning rate {made['lr']:g}"
+    many = "s" * (made["epochs"] > 1)
+    text = f"{made['epochs']} epoch{many}, batch {made['batch']}, learning rate {made['lr']:g}"
     if made.get("crops"):
         text += ", images cut to " + ", then ".join(str(side) for side in made["crops"])
     return text + (", plain float in bfloat16" if made.get("bfloat16") else "")
