@@ -6,27 +6,34 @@
     python bench/train.py table
 
 Every run is written to ``bench/results/train.json`` when it is done, and is not repeated; within a
-run a checkpoint in ``--work`` continues where it was stopped. ``table`` writes
+run a checkpoint in ``--work`` continues where it was stopped. Then each network is compared with
+the compiler's graph on the whole test set, every integer, and planned as a circuit. With
+``--only train`` or ``--only circuit`` just one of both is done. ``table`` writes
 ``bench/results/train.md`` from what is there. Times are of one thread.
 """
 
 import argparse
 import datetime
+import fcntl
 import json
 import os
 import platform
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from train_lines import FLOAT, Config, cifar_lines, digit_lines
+from train_table import table
+from train_worth import agreement, hardware
 
 from sqwire import train
-from sqwire.compiler import frontend
+from sqwire.boards.catalog import find_board
+from sqwire.compiler.cost import Cost
 from sqwire.train.data import carve
 from sqwire.train.loop import fit
 
@@ -34,128 +41,104 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "train.json"
 TABLE = HERE / "results" / "train.md"
 EXAMPLES = 256
-HEAD = (
-    "| | seeds | test accuracy | zeros | mean bits | compression, all counted | "
-    "papers' way: sparsity | papers' way: widths | BOPs | CPU s | dates |"
-)
-
-
-@dataclass(frozen=True)
-class Config:
-    """One line of the table: a method, and what the network starts from."""
-
-    name: str
-    method: Any = None
-    from_float: bool = True
-    own: dict[str, Any] = field(default_factory=dict)
-    permuted: str = ""
-    """The line whose widths this one has, given to other layers by lot: a control."""
-
-
-def configs(epochs: float, bits: int = 4) -> list[Config]:
-    """All methods with times that fit ``epochs``."""
-    prune = {"end": 0.5 * epochs, "quantize": 0.6 * epochs, "interval": epochs / 60}
-    search = {"search": 0.6 * epochs}
-    made = []
-    for width in (4, 2):
-        for sigma in (0.0, 0.5, 1.0, 2.0):
-            method = train.SQuantizer(weight_bits=width, sigma=sigma, delay=epochs / 3)
-            made.append(Config(f"SQuantizer W{width} sigma {sigma:g}", method, from_float=False))
-    for kind in (train.Taylor, train.Magnitude, train.Random):
-        for zeros in (0.9, 0.95, 0.98):
-            made.append(Config(f"{kind.__name__} {zeros:.0%}", kind(zeros=zeros, **prune)))
-    for alpha in (3e-3, 3e-2, 1e-1):
-        method = train.BSQ(alpha=alpha, interval=epochs / 15, **search)
-        made.append(Config(f"BSQ alpha {alpha:g}", method))
-    for budget in (3, 4):
-        made.append(Config(f"DFQ budget {budget}", train.DFQ(budget=budget, **search)))
-        made.append(Config(f"Uniform W{budget}", train.Uniform(weight_bits=budget)))
-        name = f"DFQ budget {budget}"
-        made.append(Config(f"{name}, widths by lot", train.Uniform(), permuted=name))
-    return made
-
-
-def cifar_configs(epochs: float) -> list[Config]:
-    """Fine-tuning of a float ResNet-20; the order is that in which time runs out."""
-    prune = {"end": 0.5 * epochs, "quantize": 0.6 * epochs, "interval": epochs / 30}
-    search = {"search": 0.6 * epochs}
-    return [
-        Config("SQuantizer W4A4 55%", train.SQuantizer(zeros=0.55)),
-        Config("SQuantizer W4A4 80%", train.SQuantizer(zeros=0.8)),
-        Config("Taylor W4A4 90%", train.Taylor(zeros=0.9, **prune)),
-        Config("SQuantizer W2A4 50%", train.SQuantizer(weight_bits=2, zeros=0.5, per_channel=True)),
-        Config("Uniform W4A4", train.Uniform()),
-        Config("BSQ alpha 5e-3 A4", train.BSQ(alpha=5e-3, interval=epochs / 10, **search)),
-        Config("DFQ budget 4 A4", train.DFQ(budget=4, **search)),
-        Config("Taylor W4A4 95%", train.Taylor(zeros=0.95, **prune)),
-        Config("Taylor W4A4 99%", train.Taylor(zeros=0.99, **prune)),
-    ]
+ROOM = Cost(luts=4000, ffs=8000, dsps=28, brams=56)
 
 
 @dataclass
 class Bench:
-    """A data set, a network, two schedules, and where results go."""
+    """A data set, a network, two schedules, where results go, and what circuits are for.
+
+    Without ``float_schedule`` the float network is what is in ``weights``.
+    A circuit takes a frame in ``interval`` cycles, or is as fast as ``room`` lets it be. With
+    ``images`` the lines behind the float network train on so many only, and ``compared`` is how
+    many test images are compared with the graph, instead of all.
+    """
 
     data: train.Data
     create: Callable[[], torch.nn.Module]
-    float_schedule: train.Schedule
+    float_schedule: train.Schedule | None
     schedule: train.Schedule
     validation: float
     work: Path
-    compared: int
+    stage: str
+    interval: int
+    room: Cost
     weights: Path | None = None
     note: str = ""
+    float_note: str = ""
+    images: int | None = None
+    compared: int | None = None
 
-    def parts(self, seed: int):
-        images, validation = carve(self.data.train, self.validation, seed)
-        return replace(self.data, train=images), validation if len(validation) else None
+    def parts(self, config: Config, seed: int) -> tuple[train.Data, train.Split | None]:
+        """Data with the training images of a line, and the validation images."""
+        split, validation = carve(self.data.train, self.validation, seed)
+        if self.images and config is not FLOAT:
+            split = train.Split(split.x[: self.images], split.label[: self.images])
+        return replace(self.data, train=split), validation if len(validation) else None
 
-    def float_network(self, seed: int):
+    def file(self, name: str, seed: int, kind: str) -> Path:
+        """Where something of a line lies in ``work``."""
+        known = f"{self.data.name}-{name}-{seed}".replace(" ", "_").replace("%", "")
+        return self.work / f"{known}.{kind}"
+
+    def plan(self, config: Config) -> train.Schedule | None:
+        return self.float_schedule if config is FLOAT else self.schedule
+
+    def told(self, config: Config, seed: int) -> dict[str, Any]:
+        """What tells a run from others."""
+        plan = self.plan(config)
+        return {
+            "data": self.data.name, "config": config.name, "seed": seed,
+            "schedule": asdict(plan) if plan else {},
+        }  # fmt: skip
+
+    def float_network(self, seed: int) -> torch.nn.Module:
         """The float network of a seed: trained once, kept in ``work``."""
         torch.manual_seed(seed)
         network = self.create()
         if self.weights:
             network.load_state_dict(torch.load(self.weights, weights_only=True))
-        data, validation = self.parts(seed)
-        fit(
-            network, data, self.float_schedule, validation=validation, seed=seed, stage="float",
-            checkpoint=self.work / f"{self.data.name}-float-{seed}.pt", progress=show,
-        )  # fmt: skip
+        self.fit(network, FLOAT, seed)
         return network
 
-    def one(self, config: Config | None, seed: int) -> dict[str, Any]:
-        """One line: trained, frozen, compared with the compiler's graph."""
-        start = time.process_time()
-        if config is None:
-            network = self.float_network(seed)
-            return {
-                "config": "float",
-                "accuracy": train.accuracy(network, self.data, self.data.test),
-                "schedule": asdict(self.float_schedule),
-                "cpu_seconds": round(time.process_time() - start, 1),
-            }
-        data, validation = self.parts(seed)
-        if config.from_float:
-            network = self.float_network(seed)
-        else:
-            torch.manual_seed(seed)
-            network = self.create()
-        start = time.process_time()
-        if config.permuted:
-            config = replace(config, own=self.by_lot(config.permuted, seed))
-        qat = self.prepared(network, config, data)
-        stage = f"{self.data.name}-{config.name}-{seed}".replace(" ", "_").replace("%", "")
+    def fit(self, network: torch.nn.Module, config: Config, seed: int) -> None:
+        plan = self.plan(config)
+        if plan is None:
+            return
+        data, validation = self.parts(config, seed)
         fit(
-            qat, data, self.schedule, validation=validation, seed=seed, stage=stage,
-            checkpoint=self.work / f"{stage}.pt", progress=show,
+            network, data, plan, validation=validation, seed=seed, stage=config.name,
+            checkpoint=self.file(config.name, seed, "pt"), progress=show,
         )  # fmt: skip
-        seconds = time.process_time() - start
-        frozen = qat.freeze(data=self.data.name, seed=seed)
+
+    def trained(self, config: Config, seed: int) -> tuple[torch.nn.Module, float]:
+        """The network of a line, and the CPU seconds it took from the float network on."""
+        torch.manual_seed(seed)
+        network = self.float_network(seed) if config.from_float else self.create()
+        start = time.process_time()
+        if config is FLOAT:
+            return network, 0.0
+        if config.method is not None:
+            network = self.prepared(network, config, seed)
+        self.fit(network, config, seed)
+        return network, time.process_time() - start
+
+    def one(self, config: Config, seed: int) -> dict[str, Any]:
+        """One line: trained, and frozen where it has a method."""
+        start = time.process_time()
+        network, seconds = self.trained(config, seed)
+        if config is FLOAT:
+            seconds = time.process_time() - start
+        run: dict[str, Any] = {"from_float": config.from_float}
+        if self.plan(config):
+            run["cpu_seconds"] = round(seconds, 1)
+        if config.method is None:
+            return run | {"accuracy": train.accuracy(network, self.data, self.data.test)}
+        frozen = self.frozen(network, config, seed)
         card = frozen.card
         y = frozen(self.data.real(self.data.test.x).numpy())
         weights = [layer for layer in card.layers if layer.weights]
-        return {
-            "config": config.name,
+        return run | {
             "method": {"name": type(config.method).__name__, **asdict(config.method)},
             "accuracy": float((y.argmax(1) == self.data.test.label).mean()),
             "zeros": card.zeros,
@@ -165,15 +148,37 @@ class Bench:
             "papers_compression": card.papers_compression,
             "papers_width_compression": card.papers_width_compression,
             "bops_share": card.bops / card.float_bops,
-            "frames_equal_to_the_graph": self.agree(frozen),
-            "schedule": asdict(self.schedule),
-            "from_float": config.from_float,
-            "cpu_seconds": round(seconds, 1),
+        }
+
+    def frozen(self, network: Any, config: Config, seed: int) -> train.Frozen:
+        """The integers of a trained network, and their file."""
+        frozen = network.freeze(data=self.data.name, seed=seed)
+        frozen.export(self.file(config.name, seed, "onnx"))
+        return frozen
+
+    def circuit(self, config: Config, seed: int, run: dict[str, Any]) -> dict[str, Any]:
+        """What a run is as a circuit; the network comes from its checkpoint."""
+        network, _ = self.trained(config, seed)
+        frozen = self.frozen(network, config, seed)
+        x = self.data.real(self.data.test.x).numpy()
+        y = frozen(x)
+        score = float((y.argmax(1) == self.data.test.label).mean())
+        if score != run["accuracy"]:
+            raise SystemExit(
+                f"{config.name}, seed {seed}: the network in {self.work} must be that of the "
+                f"table ({run['accuracy']:.2%}), not another one ({score:.2%})"
+            )
+        file = self.file(config.name, seed, "onnx")
+        return {
+            "agreement": agreement(frozen, file, x[: self.compared], y),
+            "hardware": hardware(
+                file, self.interval, self.room if config.room and not seed else None
+            ),
         }
 
     def by_lot(self, name: str, seed: int) -> dict[str, Any]:
         """The widths that another line found with this seed and schedule, on other layers."""
-        wanted = (self.data.name, name, seed, json.dumps(asdict(self.schedule), sort_keys=True))
+        wanted = key(self.told(Config(name), seed))
         (found,) = (run for run in load()["runs"] if key(run) == wanted)
         widths = np.random.default_rng(seed).permutation(list(found["bits"].values())).tolist()
         return {
@@ -181,30 +186,18 @@ class Bench:
             for layer, width in zip(found["bits"], widths, strict=True)
         }
 
-    def prepared(self, network, config: Config, data: train.Data):
+    def prepared(self, network: torch.nn.Module, config: Config, seed: int) -> train.QAT:
+        data, _ = self.parts(config, seed)
         grid = (
             {"input_bits": 8, "input_scale": 1 / data.scale, "input_signed": True}
             if data.offset
             else {"input_bits": 5, "input_scale": 1.0, "input_signed": False}
         )
         return train.prepare(
-            network, config.method, data.real(data.train.x[:EXAMPLES]), own=config.own,
+            network, config.method, data.real(data.train.x[:EXAMPLES]),
+            own=self.by_lot(config.permuted, seed) if config.permuted else config.own,
             steps_per_epoch=len(data.train) // self.schedule.batch, **grid,
         )  # fmt: skip
-
-    def agree(self, frozen) -> int:
-        """Test images for which every integer of every layer is that of the compiler's graph."""
-        file = self.work / "bench.onnx"
-        frozen.export(file)
-        graph = frontend.import_qonnx(file)
-        x = self.data.real(self.data.test.x[: self.compared]).numpy()
-        for k in range(0, len(x), 100):
-            ours = frozen.trace(x[k : k + 100])
-            theirs = graph.trace(graph.input.quantize(x[k : k + 100]))
-            for name in ours.keys() & theirs.keys():
-                if not np.array_equal(theirs[name].transpose(0, 3, 1, 2), ours[name]):
-                    raise SystemExit(f"{name}: the graph gives other integers")
-        return len(x)
 
 
 def show(event):
@@ -219,38 +212,67 @@ def load() -> dict[str, Any]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": []}
 
 
-def save(document: dict[str, Any]) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    new = RESULTS.with_suffix(".new")
-    new.write_text(json.dumps(document, indent=1) + "\n")
-    new.replace(RESULTS)
+def change(what: Callable[[dict[str, Any]], None]) -> None:
+    """Change the document of results; other processes wait."""
+    lock = os.open(RESULTS.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        document = load()
+        what(document)
+        for file, text in (
+            (RESULTS, json.dumps(document, indent=1) + "\n"),
+            (TABLE, table(document)),
+        ):
+            new = file.with_suffix(".new")
+            new.write_text(text)
+            new.replace(file)
+    finally:
+        os.close(lock)
 
 
 def key(run: dict[str, Any]) -> tuple[str, str, int, str]:
-    return run["data"], run["config"], run["seed"], json.dumps(run["schedule"], sort_keys=True)
+    schedule = run["schedule"]
+    if schedule:
+        schedule = {**asdict(train.Schedule()), **schedule}  # fields that came later
+    return run["data"], run["config"], run["seed"], json.dumps(schedule, sort_keys=True)
 
 
-def go(bench: Bench, lines: list[Config], seeds: int) -> None:
+def learn(bench: Bench, lines: list[Config], seeds: int) -> None:
     """Every line for every seed that is not there yet, seed by seed."""
     bench.work.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
-        for config in [None, *lines]:
-            name = "float" if config is None else config.name
-            schedule = bench.float_schedule if config is None else bench.schedule
-            told = {"data": bench.data.name, "config": name, "seed": seed}
-            document = load()
-            if key({**told, "schedule": asdict(schedule)}) in map(key, document["runs"]):
+        for config in (FLOAT, *lines):
+            told = bench.told(config, seed)
+            if key(told) in map(key, load()["runs"]):
                 continue
             with train.reproducible():
                 run = {**told, **bench.one(config, seed)}
+            run["stage"] = bench.stage
             run["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-            run["hardware"] = f"{platform.machine()} CPU, 1 thread of {os.cpu_count()} cores"
+            run["machine"] = f"{platform.machine()} CPU, 1 thread of {os.cpu_count()} cores"
             run["torch"] = torch.__version__
-            run["note"] = bench.note
-            document = load()
-            document["runs"].append(run)
-            save(document)
-            print(f"{bench.data.name} {name} seed {seed}: {run['accuracy']:.2%}", flush=True)
+            run["note"] = bench.float_note if config is FLOAT else bench.note
+            change(lambda document, run=run: document["runs"].append(run))
+            print(f"{bench.data.name} {config.name} seed {seed}: {run['accuracy']:.2%}", flush=True)
+
+
+def build(bench: Bench, lines: list[Config], seeds: int) -> None:
+    """The circuit of every run that is there and has none yet."""
+    for seed in range(seeds):
+        for config in lines:
+            told = key(bench.told(config, seed))
+            found = [run for run in load()["runs"] if key(run) == told]
+            if not found or config.method is None or "hardware" in found[0]:
+                continue
+            with train.reproducible():
+                made = bench.circuit(config, seed, found[0])
+
+            def add(document, told=told, made=made):
+                next(run for run in document["runs"] if key(run) == told).update(made)
+
+            change(add)
+            said = made["agreement"]
+            print(f"{bench.data.name} {config.name} seed {seed}: {said}", flush=True)
 
 
 def measure_time() -> None:
@@ -263,7 +285,6 @@ def measure_time() -> None:
         None, train.SQuantizer(), train.Taylor(end=1e6, quantize=1e6),
         train.BSQ(search=1e6, interval=1e6), train.DFQ(search=1e6), train.Uniform(),
     ]  # fmt: skip
-    rows = []
     for method in methods:
         child = os.fork()  # peak memory is that of a process
         if child:
@@ -285,67 +306,19 @@ def measure_time() -> None:
             if method is not None:
                 net.step()
             times.append(time.process_time() - start)
-        document = load()
-        rows = [r for r in document.get("time", []) if r["config"] != type(method).__name__]
-        rows.append({
+        row = {
             "config": type(method).__name__,
             "cpu_seconds_a_step": float(np.median(times[2:])),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        })  # fmt: skip
-        document["time"] = rows
-        save(document)
+        }
+
+        def add(document, row=row):
+            rows = [r for r in document.get("time", []) if r["config"] != row["config"]]
+            document["time"] = [*rows, row]
+
+        change(add)
         os._exit(0)
-
-
-def table() -> str:
-    """Everything as markdown: means and deviations over the seeds that are there."""
-    document, lines = load(), ["# What training reaches", ""]
-    lines += ["Written by `python bench/train.py table` from `train.json`, which has each run.", ""]
-    groups: dict[tuple[str, str], dict[str, list[Any]]] = {}
-    for run in document["runs"]:
-        schedule = run["schedule"]
-        epochs = f"{schedule['epochs']} epochs, batch {schedule['batch']}, lr {schedule['lr']:g}"
-        groups.setdefault((run["data"], epochs), {}).setdefault(run["config"], []).append(run)
-    for (data, epochs), rows in groups.items():
-        some = next(iter(rows.values()))[0]
-        facts = "; ".join(filter(None, (some["hardware"], f"torch {some['torch']}", some["note"])))
-        lines += [f"## {data}: {epochs}", "", f"{facts}.", ""]
-        lines += [HEAD, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
-        for name, runs in rows.items():
-            lines.append(row(name, runs))
-        lines.append("")
-    if document.get("time"):
-        base = next(r for r in document["time"] if r["config"] == "NoneType")
-        lines += ["## A training step, ResNet-20, batch 128, one thread", ""]
-        lines += ["| | CPU s a step | of float | peak MiB | date |", "|---|--:|--:|--:|---|"]
-        for r in document["time"]:
-            name = "float" if r["config"] == "NoneType" else r["config"]
-            share = r["cpu_seconds_a_step"] / base["cpu_seconds_a_step"]
-            lines.append(
-                f"| {name} | {r['cpu_seconds_a_step']:.2f} | {share:.2f} | {r['peak_mib']} | "
-                f"{r['date']} |"
-            )
-        lines.append("")
-    return "\n".join(lines)
-
-
-def row(name: str, runs: list[dict[str, Any]]) -> str:
-    score = [run["accuracy"] for run in runs]
-    cells = [name, str(len(runs)), f"{np.mean(score):.2%}"]
-    if len(runs) > 1:
-        cells[-1] += f" ± {np.std(score, ddof=1) * 100:.2f}"
-    formats = {
-        "zeros": "{:.1%}", "mean_bits": "{:.2f}", "compression": "{:.1f}",
-        "papers_compression": "{:.1f}", "papers_width_compression": "{:.1f}",
-        "bops_share": "{:.3%}", "cpu_seconds": "{:.0f}",
-    }  # fmt: skip
-    for field_, form in formats.items():
-        known = field_ in runs[0]
-        cells.append(form.format(np.mean([run[field_] for run in runs])) if known else "")
-    dates = sorted({run["date"] for run in runs})
-    cells.append(dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}")
-    return "| " + " | ".join(cells) + " |"
 
 
 def main():
@@ -353,36 +326,68 @@ def main():
     parser.add_argument("what", choices=["digits", "cifar10", "time", "table"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--float-epochs", type=int)
+    parser.add_argument(
+        "--float-epochs", type=int, default=100, help="0: the float network is that of --weights"
+    )
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--images", type=int, help="train on the first so many only")
+    parser.add_argument("--float-lr", type=float, default=0.2)
+    parser.add_argument("--images", type=int, help="fine-tune on the first so many only")
+    parser.add_argument("--compared", type=int, help="test images compared with the graph only")
+    parser.add_argument(
+        "--crops", type=int, nargs="*", default=(), help="sides of the float network's images"
+    )
+    parser.add_argument("--bfloat16", action="store_true", help="for the float network")
+    parser.add_argument("--alpha", type=float, default=5e-3, help="of BSQ on CIFAR-10")
     parser.add_argument(
         "--weights", type=Path, help="state_dict that the float network starts from"
     )
     parser.add_argument("--note", default="", help="a word for the table")
+    parser.add_argument("--float-note", default="", help="another on the float network")
+    parser.add_argument("--only", choices=["train", "circuit"])
     parser.add_argument("--work", type=Path, default=Path("build/bench-train"))
     given = parser.parse_args()
-    if given.what == "digits":
-        epochs = given.epochs or 60
-        schedule = train.Schedule(epochs=epochs)
-        bench = Bench(train.digits(), train.networks.demo, schedule, schedule, 0.1, given.work, 540)
-        go(bench, configs(epochs), given.seeds)
-    elif given.what == "cifar10":
-        epochs, first = given.epochs or 30, given.float_epochs or 100
-        data = train.cifar10(given.data)
-        plain = train.Schedule(epochs=first, batch=128, lr=0.2, warmup=0.5, max_grad_norm=5.0)
-        schedule = replace(plain, epochs=epochs, lr=0.05, warmup=0.05 * epochs, weight_decay=1e-4)
-        if given.images:
-            few = train.Split(data.train.x[: given.images], data.train.label[: given.images])
-            data = replace(data, train=few)
-        bench = Bench(
-            data, train.networks.resnet20, plain, schedule, 0.04, given.work, 500,
-            given.weights, given.note,
-        )  # fmt: skip
-        go(bench, cifar_configs(epochs), given.seeds)
-    elif given.what == "time":
+    if given.what == "time":
         measure_time()
-    TABLE.write_text(table())
+    elif given.what == "table":
+        change(lambda document: None)
+    else:
+        bench, lines = digits(given) if given.what == "digits" else cifar10(given)
+        if given.only != "circuit":
+            learn(bench, lines, given.seeds)
+        if given.only != "train":
+            build(bench, lines, given.seeds)
+
+
+def digits(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
+    schedule = train.Schedule(epochs=given.epochs or 60)
+    bench = Bench(
+        train.digits(), train.networks.demo, schedule, schedule, 0.1, given.work,
+        f"{schedule.epochs} epochs", interval=2000, room=ROOM,
+    )  # fmt: skip
+    return bench, digit_lines(schedule.epochs)
+
+
+def cifar10(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
+    epochs, first = given.epochs or 30, given.float_epochs
+    data = train.cifar10(given.data)
+    schedule = train.Schedule(
+        epochs=epochs, batch=128, lr=0.05, warmup=0.05 * epochs, max_grad_norm=5.0,
+        weight_decay=1e-4,
+    )  # fmt: skip
+    plain = None if not first else replace(
+        schedule, epochs=first, lr=given.float_lr, warmup=0.05 * first, weight_decay=5e-4,
+        crops=tuple(given.crops), bfloat16=given.bfloat16,
+    )  # fmt: skip
+    before = f"{first} epochs in plain float, then " if first else ""
+    have = find_board("ulx3s_85f").resources
+    room = Cost(0.8 * have.lut4, 0.8 * have.ff, have.dsp, int(0.95 * have.bram))
+    bench = Bench(
+        data, train.networks.resnet20, plain, schedule, 0.04, given.work,
+        f"ResNet-20, {before}{epochs} epoch{'s' * (epochs > 1)} of fine-tuning",
+        interval=200_000, room=room, weights=given.weights, note=given.note,
+        float_note=given.float_note, images=given.images, compared=given.compared,
+    )  # fmt: skip
+    return bench, cifar_lines(epochs, given.alpha)
 
 
 if __name__ == "__main__":

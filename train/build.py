@@ -86,7 +86,11 @@ class Builder:
     def linear(self, t: Traced) -> layers.Linear:
         source: Any = t.layer
         if source not in self.shared:
-            self.shared[source] = Weights(source.weight, self.methods[t.name])
+            weight = source.weight
+            if isinstance(source, nn.ConvTranspose1d | nn.ConvTranspose2d):
+                first = layers.outputs_first(weight.detach(), source.groups)
+                weight = nn.Parameter(first.contiguous(), requires_grad=weight.requires_grad)
+            self.shared[source] = Weights(weight, self.methods[t.name])
         return layers.Linear(source, self.shared[source])
 
     def comparable(self, name: str) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Data", "Split", "augmented", "carve"]
+__all__ = ["Data", "Split", "augmented", "carve", "cropped"]
 
 
 @dataclass(frozen=True)
@@ -99,3 +99,23 @@ def augmented(x: Tensor, kind: str, share: float, generator: torch.Generator) ->
     frame = torch.arange(count)[:, None, None]
     padded = functional.pad(x, (reach,) * 4)
     return padded[frame, :, row, (offset[:, 1, None] + column)[:, None, :]].permute(0, 3, 1, 2)
+
+
+def cropped(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A square out of each image, placed at random.
+
+    Raises
+    ------
+    ValueError
+        If it is larger than the images.
+    """
+    count, _, height, width = x.shape
+    if side > min(height, width):
+        raise ValueError(
+            f"Schedule: crops must be at most {min(height, width)}, the images' side, not {side}"
+        )
+    top = torch.randint(0, height - side + 1, (count, 1), generator=generator)
+    left = torch.randint(0, width - side + 1, (count, 1), generator=generator)
+    row, column = (start + torch.arange(side) for start in (top, left))
+    frame = torch.arange(count)[:, None, None]
+    return x[frame, :, row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)

@@ -166,7 +166,10 @@ class _Freezer:
 
     def linear(self, name: str, layer: layers.Linear, x: _Closed) -> _Open:
         coded = layer.weights()
-        weight = coded.codes.round().cpu().numpy().astype(np.int64)
+        codes = coded.codes
+        if layer.transposed:
+            codes = layers.outputs_first(codes, layer.groups)  # back to how torch has them
+        weight = codes.round().cpu().numpy().astype(np.int64)
         bits = max(2, layer.weights.bits)
         if int(np.abs(weight).max()) > largest_code(bits):
             raise ValueError(

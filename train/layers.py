@@ -16,8 +16,17 @@ from .quantizer import Step
 
 __all__ = [
     "Add", "AvgPool", "Concat", "Flatten", "Input", "Linear", "MaxPool", "Noise", "Pointwise",
-    "Upsample", "real",
+    "Upsample", "outputs_first", "real",
 ]  # fmt: skip
+
+
+def outputs_first(weight: Tensor, groups: int) -> Tensor:
+    """The weight of a transposed convolution, (in, out / groups, ...), as that of any other layer,
+    (out, in / groups, ...), so that what is done for each output is done along the first axis;
+    and back."""
+    first, second, *kernel = weight.shape
+    parts = weight.reshape(groups, first // groups, second, *kernel).transpose(1, 2)
+    return parts.reshape(groups * second, first // groups, *kernel)
 
 
 def real(x: Coded | Tensor) -> Tensor:
@@ -50,6 +59,7 @@ class Linear(nn.Module):
 
     ``acc = linear(x.codes, w.codes)``; what comes out is ``acc * x.scale * w.scale + bias``.
     In evaluation ``acc`` is rounded, since fast kernels may be off by less than a half.
+    ``weights`` have the outputs first, also where torch does not.
     """
 
     def __init__(self, source: nn.Module, weights: Weights):
@@ -91,6 +101,8 @@ class Linear(nn.Module):
         """The sums of products, without bias."""
         if not self.conv:
             return functional.linear(x, weight)
+        if self.transposed:
+            weight = outputs_first(weight, self.groups)
         functions: dict[type, Callable[..., Tensor]] = {
             nn.Conv1d: functional.conv1d,
             nn.Conv2d: functional.conv2d,

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from . import checkpoint as files
-from .data import Data, Split, augmented
+from .data import Data, Split, augmented, cropped
 from .qat import QAT
 from .schedule import Schedule
 
@@ -141,6 +141,8 @@ class _Trainer:
             chosen = order[step * schedule.batch : (step + 1) * schedule.batch].numpy()
             images = self.data.real(self.data.train.x[chosen])
             images = augmented(images, self.data.augment, schedule.shift, generator)
+            if (side := schedule.crop(epoch)) is not None:
+                images = cropped(images, side, generator)
             total += self.step(images, torch.tensor(self.data.train.label[chosen]), epoch)
         return total / steps
 
@@ -155,7 +157,9 @@ class _Trainer:
         for x, y in zip(images.chunk(parts), label.chunk(parts), strict=True):
             if x.shape[1] > 1:
                 x = x.contiguous(memory_format=torch.channels_last)
-            found = self.wrapped(x.to(self.device))
+            kind = torch.device(self.device).type
+            with torch.autocast(kind, torch.bfloat16, enabled=self.schedule.bfloat16):
+                found = self.wrapped(x.to(self.device)).float()
             loss = functional.cross_entropy(found, y.to(self.device)) * (len(x) / len(images))
             if qat and parts == 1:
                 loss = qat.loss(loss)

@@ -148,12 +148,17 @@ class QAT(nn.Module):
         self.eval()
         try:
             with torch.no_grad():
-                self(example)
+                found = self(example)
         except RuntimeError as error:
             line = " ".join(str(error).split())[:200]
             raise ValueError(f"prepare: the example must fit the network ({line})") from error
         finally:
             self.train(training)
+        if not all(bool(y.isfinite().all()) for y in (found if type(found) is tuple else (found,))):
+            raise ValueError(
+                "prepare: what the network makes of the example must be finite, and holds inf or "
+                "nan; look at its weights"
+            )
 
     def freeze(self, **facts: Any) -> Frozen:
         """The network as integers; ``facts`` about the training go to the card.

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.utils import parametrize
 
 from . import layers, matching, matching_layers
 from .calls import arguments, as_module
@@ -61,13 +62,13 @@ def trace(model: nn.Module) -> tuple[list[Traced], list[str]]:
     Raises
     ------
     ValueError
-        If torch.fx cannot trace the model, it has several inputs, or does something for which
-        there is no circuit; names it.
+        If torch.fx cannot trace the model, it has several inputs, does something for which
+        there is no circuit, or has a layer that the trace does not meet; names it.
     """
     if isinstance(model, (*LINEAR, *NORM, *FUNCTION)):
         model = nn.Sequential(model)  # a module of torch itself would be traced inside
+    model = copy.deepcopy(model)
     try:
-        model = copy.deepcopy(model)
         traced = fx.GraphModule(model, _Tracer().trace(model))
     except Exception as error:  # user code runs here, and raises what it likes
         line = " ".join(str(error).split())[:200]
@@ -75,7 +76,21 @@ def trace(model: nn.Module) -> tuple[list[Traced], list[str]]:
             f"{type(model).__name__}: torch.fx must be able to trace it, and stops ({line}); "
             "take control flow that depends on data out of forward"
         ) from error
-    return _Walk(traced).run()
+    found = _Walk(traced).run()
+    _all_seen(model, traced)
+    return found
+
+
+def _all_seen(model: nn.Module, traced: fx.GraphModule) -> None:
+    """Refuse a network with layers of which nothing would be left."""
+    seen = set(traced.modules())
+    for name, module in model.named_modules():
+        if isinstance(module, LINEAR) and module not in seen:
+            raise ValueError(
+                f'Layer "{name}": the trace must meet every layer with weights, and does not meet '
+                "this one; use it in forward in the mode that the model is in (train or eval), "
+                "or delete it"
+            )
 
 
 class _Tracer(fx.Tracer):
@@ -160,6 +175,7 @@ class _Walk:
             self.add(node, name, matching_layers.Cost(module), *self.sources(node, 2))
             return
         (source,) = self.sources(node, 1)
+        _check_plain(module)
         match module:
             case matching.PadCrop():
                 self.add(node, name, matching_layers.Edges(module), source)
@@ -297,6 +313,20 @@ _ARITHMETIC = {
 
 def _pair(value: Any, axes: int) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+
+
+def _check_plain(module: nn.Module) -> None:
+    """Refuse what would be lost: of a module only its parameters and settings are used."""
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise ValueError(
+            "it must have no forward hooks, and has some (the older weight_norm and spectral_norm "
+            "are ones); remove them"
+        )
+    if parametrize.is_parametrized(module):
+        raise ValueError(
+            "its weights must be plain parameters, and are parametrized; call "
+            "torch.nn.utils.parametrize.remove_parametrizations"
+        )
 
 
 def _upsample(mode: str, factor: Any) -> layers.Upsample:

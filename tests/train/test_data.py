@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sqwire import train
-from sqwire.train.data import augmented, carve
+from sqwire.train.data import augmented, carve, cropped
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "cifar-10-batches-bin"
 
@@ -120,3 +120,14 @@ def test_cropped_images_move_by_four_at_most_and_half_are_mirrored():
     assert 0.45 < mirrored < 0.55
     rows = set((left // 32).tolist())
     assert rows == set(range(6, 15))
+
+
+def test_cut_images_are_squares_of_the_image_from_everywhere_in_it():
+    x = torch.arange(20 * 24).reshape(1, 1, 20, 24).expand(3000, 1, 20, 24).float()
+    cut = cropped(x, 16, torch.Generator().manual_seed(0))
+    assert cut.shape == (3000, 1, 16, 16)
+    first = cut[:, 0, 0, 0].long()
+    assert torch.equal(cut[:, 0], first[:, None, None] + x[0, 0, :16, :16])
+    assert set(first.tolist()) == {24 * r + c for r in range(5) for c in range(9)}
+    with pytest.raises(ValueError, match="crops must be at most 20, the images' side, not 21"):
+        cropped(x, 21, torch.Generator())

@@ -131,6 +131,28 @@ def test_learning_rate_warms_up_and_falls_to_zero():
     assert train.Schedule(epochs=10, lr=0.1, warmup=0).rate(0) == 0.1
 
 
+def test_crops_share_the_epochs_in_their_order():
+    schedule = train.Schedule(epochs=5, crops=(8, 12))
+    assert [schedule.crop(epoch) for epoch in range(5)] == [8, 8, 8, 12, 12]
+    assert train.Schedule().crop(0) is None
+
+
+def test_smaller_images_come_first(few):
+    sides = []
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 10))
+    network.register_forward_pre_hook(lambda _, x: sides.append(x[0].shape[2:]))
+    few = replace(few, train=train.Split(few.train.x.repeat(2, 2).repeat(2, 3), few.train.label))
+    train.fit(network, few, train.Schedule(epochs=2, batch=128, crops=(9, 16)))
+    assert sides == [(9, 9)] * 2 + [(16, 16)] * 2
+
+
+def test_bfloat16_is_for_plain_float_and_never_for_codes(few):
+    half = replace(SCHEDULE, bfloat16=True)
+    assert not equal(fitted(few, half, method=None), fitted(few, method=None))
+    method = replace(METHOD, delay=0)
+    assert equal(fitted(few, half, method=method), fitted(few, method=method))
+
+
 def test_accumulated_gradients_are_those_of_the_whole_batch(few):
     """Without batch norm, whose statistics are of the parts."""
     states = []
@@ -218,6 +240,7 @@ def test_prepared_network_can_be_compiled_by_torch(tiny, images):
         ({"accumulate": 0}, "accumulate must be 1 to half the batch, not 0"),
         ({"optimizer": "lion"}, 'optimizer must be "sgd" or "adam", not lion'),
         ({"candidates": 0.0}, "candidates must be above 0"),
+        ({"crops": (16, 7)}, "crops must be 8 pixels at least"),
     ],
 )
 def test_impossible_schedules_are_refused(wrong, message):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
 
 from sqwire import train
 from sqwire.train.layers import Linear
@@ -57,6 +58,12 @@ KINDS = {
                      nn.Conv1d(4, 3, 1)), (2, 12)),
     "transposed": (plain(nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1, output_padding=1),
                          nn.ReLU(), nn.Conv2d(3, 2, 1)), (2, 5, 5)),
+    "transposed in groups": (plain(nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2, bias=False),
+                                   nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 2, 1)), (4, 4, 4)),
+    "transposed square": (plain(nn.ConvTranspose2d(4, 4, 2, stride=2), nn.ReLU(),
+                                nn.Conv2d(4, 2, 1)), (4, 4, 4)),
+    "transposed 1d": (plain(nn.ConvTranspose1d(2, 3, 4, stride=2, padding=1), nn.ReLU(),
+                            nn.Conv1d(3, 2, 1)), (2, 5)),
     "leaky": (plain(nn.Conv2d(2, 3, 3), nn.LeakyReLU(0.1), nn.Conv2d(3, 2, 1)), (2, 6, 6)),
     "hardswish": (plain(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Hardswish(),
                         nn.Conv2d(3, 2, 1)), (2, 6, 6)),
@@ -75,11 +82,15 @@ KINDS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_graph_of_the_export_gives_every_integer_of_the_frozen_network(kind, agree, stir):
+def test_graph_of_the_export_gives_every_integer_of_the_frozen_network(
+    kind, per_channel, agree, stir
+):
     model, shape = KINDS[kind]
     x = torch.randn(6, *shape)
-    qat = train.prepare(stir(model), train.SQuantizer(sigma=0.0, act_bits=5), x).eval()
+    method = train.SQuantizer(sigma=0.0, act_bits=5, per_channel=per_channel)
+    qat = train.prepare(stir(model), method, x).eval()
     frozen = qat.freeze()
     assert agree(frozen, x) >= 2
     with torch.no_grad():
@@ -155,6 +166,21 @@ def test_tensors_that_are_added_share_one_step_and_the_sum_keeps_it():
     assert step["pool1.act"] is not step["add1.act"]
     assert qat.layer("conv2.act").signed
     assert not qat.layer("conv1.act").signed
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_transposed_convolution_has_a_scale_for_each_output(groups):
+    model = nn.ConvTranspose2d(4, 4, 2, stride=2, groups=groups, bias=False)
+    with torch.no_grad():  # those of output 3
+        model.weight[4 - 4 // groups :, 4 // groups - 1] *= 100
+    x = torch.randint(0, 8, (2, 4, 3, 3)).float()
+    qat = train.prepare(model, train.Uniform(weight_bits=8, per_channel=True), x)
+    ((_, weights),) = qat.weights()
+    scale = weights().scale
+    assert scale.shape == (4, 1, 1, 1)
+    assert scale[3] > 10 * scale[:3].max()
+    qat.quantize(False)
+    assert torch.allclose(qat(x), model(x), rtol=1e-4, atol=1e-3)
 
 
 def test_batch_norm_never_touches_the_weights(stir):
@@ -259,9 +285,36 @@ class Calls(nn.Module):
         return self.call(self.conv(x))
 
 
+class Unused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.more = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.more(x) if self.training else x
+
+
+def hooked():
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU())
+    model[1].register_forward_hook(lambda module, x, y: 2 * y)
+    return model
+
+
+def diverged():
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+    model[1].running_var.fill_(float("nan"))
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
+        (Unused().eval(), {}, 'Layer "more": the trace must meet every layer with weights'),
+        (hooked(), {}, 'Layer "1": it must have no forward hooks'),
+        (nn.Sequential(weight_norm(nn.Conv2d(1, 1, 1))), {}, "must be plain parameters"),
+        (nn.Sequential(nn.GRU(8, 8)), {}, 'Layer "0": GRU has no circuit'),
+        (diverged(), {}, "what the network makes of the example must be finite"),
         (Branching(), {}, "Branching: torch.fx must be able to trace it"),
         (Bare(), {}, 'Layer "w": a bare parameter'),
         (Product(), {}, "of two tensors has no circuit; .* use SiLU"),
@@ -288,7 +341,7 @@ class Calls(nn.Module):
         (nn.Conv2d(1, 1, 1), {"steps_per_epoch": 0}, "steps_per_epoch must be at least 1"),
     ],
 )  # fmt: skip
-def test_what_has_no_circuit_is_refused_in_one_line(model, options, message):
+def test_what_would_be_lost_is_refused_in_one_line(model, options, message):
     with pytest.raises(ValueError, match=message) as caught:
         train.prepare(model, train.SQuantizer(), torch.rand(2, 1, 4, 4), **options)
     assert "\n" not in str(caught.value)
