@@ -22,7 +22,6 @@ from sqwire.hw.ranges import Range
 from . import ops
 from .cost import cost
 from .graph import Graph, Node
-from .host import Input
 from .ops import Chain, Tensor, beside
 
 __all__ = ["LANES", "Streams", "cycles_of", "pace_of"]
@@ -78,25 +77,25 @@ class Streams:
             if made is None or max(cycles_of(spec) for _, spec in made) > pace:
                 continue
             if own >= lanes:
-                return _paced(made, pace)
+                return _paced(made, self.spread(pace))
             if all(tensor.channels // own <= self._apart(tensor, pace) for tensor in tensors):
                 best = min(best, made, key=_worth)
-        return _paced(best, pace)
+        return _paced(best, self.spread(pace))
 
-    def spread(self, input: Input, pace: int) -> int:
-        """Cycles from position to position of an input that is spread over a frame.
+    def spread(self, pace: int) -> int:
+        """Over how many cycles the positions of an input are spread.
 
         A few rows are left over, for what layers put out behind the last position.
         """
-        tensor = input.tensor
-        return pace // (tensor.positions + _ROWS_LEFT * tensor.width)
+        height = min(input.tensor.height for input in self.graph.inputs)
+        return pace * height // (height + _ROWS_LEFT)
 
     def _apart(self, tensor: Tensor, pace: int) -> int:
         """Cycles from position to position, in a row, of what spatial layers make of an input."""
-        inputs = self.graph.inputs
-        cycles = min(self.spread(input, pace) for input in inputs)
-        width = min(input.tensor.width for input in inputs)
-        return 0 if cycles < 2 else cycles * (width // tensor.width)
+        inputs = [input.tensor for input in self.graph.inputs]
+        cycles = min(self.spread(pace) // tensor.positions for tensor in inputs)
+        width = min(tensor.width for tensor in inputs)
+        return cycles * (width // tensor.width) if cycles > 1 else 0
 
     def tensors(self, node: Node) -> list[Tensor]:
         """What ``node`` works on."""

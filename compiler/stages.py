@@ -147,11 +147,10 @@ class Builder:
         """An input, its beats spread over the frame where not a folded layer alone reads them."""
         source, input = Source(None, number), self.graph.inputs[number]
         readers = [node.name for node in self.graph.nodes if input.source in node.inputs]
-        cycles = self.streams.spread(input, self.pace)
-        if cycles < 2 or (len(readers) == 1 and readers[0] in self.choice.folds):
-            return source
+        cycles = self.streams.spread(self.pace)
         beat, beats = self.beats[source]
-        if beat.lanes < input.tensor.channels:
+        folded = len(readers) == 1 and readers[0] in self.choice.folds
+        if folded or beat.lanes < input.tensor.channels or cycles <= beats:
             return source
         return self._stage(f"{name}.pace", Pace(beat, cycles, beats), source)
 
