@@ -163,8 +163,12 @@ class Bench:
         """Whole frames ``(frames, beats, lanes)``, a tuple of them for several inputs, once for
         each of ``stalls``; for ``latency_cycles`` see :meth:`Play.frames`."""
         _check_frames(self.inputs, as_tuple(frames))
-        own = {"watch": watch, "latency_cycles": latency_cycles}
-        plays = [Play.frames(frames, self.outputs, stalls=kind, **own) for kind in stalls]
+        plays = [
+            Play.frames(
+                frames, self.outputs, stalls=kind, watch=watch, latency_cycles=latency_cycles
+            )
+            for kind in stalls
+        ]
         count = len(as_tuple(frames)[0])
         return [Result.of(r, self.outputs, count) for r in self.run(plays)]
 
