@@ -125,8 +125,8 @@ def compiled(model: Path, out: Path, interval: int | None, clock_mhz: float) -> 
 
 
 def frame(build: Build, frames: int = 2) -> dict[str, Any]:
-    """Whole frames of noise through the Verilog: integers as in the graph, cycles as planned."""
-    tensor, plan = build.graph.input.tensor, build.plan
+    """Whole frames of noise through the Verilog: every integer as in the graph."""
+    tensor = build.graph.input.tensor
     low, high = tensor.range.lo, tensor.range.hi
     codes = np.random.default_rng(0).integers(low, high + 1, (frames, *tensor.shape))
     wanted = as_tuple(build.graph.run(codes))
@@ -139,8 +139,8 @@ def frame(build: Build, frames: int = 2) -> dict[str, Any]:
     return {
         "frames_equal": frames,
         "values_compared": sum(int(want.size) for want in wanted),
-        "cycles_as_planned": (result.latency_cycles, result.cycles_per_frame)
-        == (plan.latency_cycles, plan.cycles_per_frame),
+        "simulated_cycles_per_frame": result.cycles_per_frame,
+        "simulated_latency_cycles": result.latency_cycles,
         "simulate_s": round(seconds, 1),
         "simulated_cycles_per_s": round(result.cycles / seconds),
     }
