@@ -26,8 +26,13 @@ from sqwire.compiler.emit import TOP, emit_rtlil
 from sqwire.compiler.schedule import schedule
 from sqwire.hw.add import Add
 from sqwire.hw.axis import Port
+from sqwire.hw.beat import Beat
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.functions import Functions
+from sqwire.hw.folded.pool import Pool
+from sqwire.hw.folded.reduce import Reduce
+from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.ranges import Range
 from sqwire.hw.staircase import Staircase
@@ -80,6 +85,31 @@ def grid() -> Iterator[Any]:
         yield Staircase(steps(rng, ranges), ranges)
     for channels, bits, width in ((4, 4, 16), (16, 4, 32), (8, 2, 64)):
         yield Window(width, width, channels, Range(0, 2**bits - 1), (3, 3), padding=(1, 1, 1, 1))
+    for channels, lanes, most in (
+        (64, 1, 500), (32, 2, 2000), (128, 1, 60), (16, 1, 8000), (512, 2, 300), (64, 4, 900),
+        (256, 1, 4000), (48, 2, 100),
+    ):  # fmt: skip
+        ranges = (Range(-most, most),) * channels
+        for multiply in (True, False):
+            yield Functions(steps(rng, ranges), ranges, lanes, 4, multiply)
+    for size, channels, lanes, bits, kernel in (
+        (16, 64, 1, 4, 2), (8, 64, 1, 4, 8), (28, 32, 2, 8, 2), (7, 512, 1, 4, 7),
+        (56, 64, 4, 4, 2), (32, 16, 1, 2, 2), (14, 256, 1, 8, 7), (64, 64, 1, 6, 4),
+    ):  # fmt: skip
+        for largest in (True, False):
+            code = Range(0, 2**bits - 1)
+            yield Reduce(size, size, channels, code, (kernel, kernel), lanes, largest)
+    for size, channels, lanes, bits, kernel, stride in (
+        (16, 16, 1, 4, 3, 2), (56, 64, 2, 4, 3, 2), (14, 32, 1, 2, 2, 1), (32, 64, 4, 4, 3, 1),
+        (112, 64, 8, 4, 3, 2), (13, 512, 1, 4, 2, 1), (28, 8, 1, 8, 3, 2), (20, 32, 2, 6, 5, 1),
+    ):  # fmt: skip
+        side = ((kernel - 1) // 2,) * 4
+        yield Pool(size, size, channels, Range(0, 2**bits - 1), (kernel, kernel), (stride, stride),
+                   side, lanes=lanes)  # fmt: skip
+    for width, beats, lanes, bits in (
+        (13, 128, 1, 4), (26, 64, 2, 4), (8, 16, 1, 8), (7, 32, 4, 2), (4, 8, 1, 4),
+    ):  # fmt: skip
+        yield Upsample(width, width, Beat(Range(0, 2**bits - 1), lanes), beats, (2, 2))
     for channels, bits in ((8, 4), (32, 6)):
         yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
 

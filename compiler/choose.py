@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
 
 from .cost import Cost, cost
 from .errors import CompileError
 from .folding import Fold, Unit, units
 from .graph import Graph
-from .ops import Chain
-from .schedule import digits
+from .narrow import Streams, pace_of
 
-__all__ = ["Choice", "Target", "choose"]
+__all__ = ["Choice", "Chooser", "Target"]
 
 # Layers with more nonzero weights than this are never worth a wire for each.
 _MOST_SPATIAL = 20_000
@@ -22,11 +23,23 @@ _MOST_SPATIAL = 20_000
 _RING, _MOST_LANES = 8, 512
 # Where weights have more digits than this on average, shifting takes longer than multiplying.
 _MOST_DIGITS = 1.3
+# A program of zeros too, without addresses, is worth so many times the lanes at most.
+_MOST_DENSE = 1.6
+# Of the digits of its weights, at least this share become adders of a spatial layer.
+_FEWEST_ADDERS = 0.25
+# What a lane takes at least.
+_LANE_LUTS = 60
+# Of so few weights it is soon known what they cost as wires.
+_FEW = 3000
+# Lanes may stand idle for so small a share of the time, because outputs do not divide evenly.
+_EVEN = 0.97
 # An engine that is slower than it must be by more than this is not worth another try.
 _NEAR = 1.15
 # What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
 _PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
 _RISE, _ROUNDS = 1.6, 12
+# LUTs that memories may take in place of a block RAM, where those run out.
+_BLOCK_LUTS = (400, 800)
 # How close to the best rate the search for it comes.
 _CLOSE = 1.02
 
@@ -53,33 +66,19 @@ class Choice:
     cost: Cost = field(default_factory=Cost)
     """What the model says of all layers."""
     interval_cycles: int = 0
+    slots: Mapping[str, int] = field(default_factory=dict)
+    """Positions in the line buffers of other layers, where they are not as few as can be."""
 
     def with_slots(self, slots: Mapping[str, int]) -> Choice:
         """The same with longer line buffers in some layers."""
-        folds = dict(self.folds)
+        folds, others = dict(self.folds), dict(self.slots)
         for name, count in slots.items():
-            unit, fold, spec = folds[name]
-            folds[name] = unit, replace(fold, slots=count), replace(spec, slots=count)
-        return replace(self, folds=folds)
-
-
-def choose(graph: Graph, chains: Mapping[str, Chain], target: Target) -> Choice:
-    """Engines for all layers of ``graph``, whose spatial circuits are ``chains``.
-
-    Raises
-    ------
-    CompileError
-        If the rate cannot be met or the room does not suffice; names the layer or the resource.
-    """
-    if target.folds is not None:
-        known = {unit.node.name: unit for unit in units(graph)} if target.folds else {}
-        return Choice({n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()})
-    if target.interval_cycles is None and target.room is None:
-        return Choice({})
-    chooser = _Chooser(graph, chains, target.room)
-    if target.interval_cycles is not None:
-        return _paced(chooser.within_room(target.interval_cycles))
-    return _paced(chooser.fastest())
+            if name in folds:
+                unit, fold, spec = folds[name]
+                folds[name] = unit, replace(fold, slots=count), replace(spec, slots=count)
+            else:
+                others[name] = count
+        return replace(self, folds=folds, slots=others)
 
 
 def _paced(choice: Choice) -> Choice:
@@ -96,17 +95,39 @@ def _paced(choice: Choice) -> Choice:
     return replace(choice, folds=folds)
 
 
-class _Chooser:
-    def __init__(self, graph: Graph, chains: Mapping[str, Chain], room: Cost | None):
-        self.graph, self.chains, self.room = graph, chains, room
+class Chooser:
+    """Chooses engines for all layers of ``graph``, whose other circuits are ``streams``.
+
+    What it has found out about an engine it remembers, so that asking again is quick.
+    """
+
+    def __init__(self, graph: Graph, streams: Streams):
+        self.graph, self.streams = graph, streams
+        self.room: Cost | None = None
         self.units = tuple(units(graph))
         self.least = _least_interval(graph)
-        folded = {name for unit in self.units for name in (unit.node.name, unit.last.name)}
-        rest = [spec for name, chain in chains.items() if name not in folded for _, spec in chain]
-        self.fixed = cost(rest)
         self.prices = dict(_PRICES)
         self._known: dict[tuple[str, Fold], tuple[Folded, Cost] | None] = {}
         self._spatial: dict[str, Cost] = {}
+        self._streams: dict[int, Cost] = {}
+
+    def choose(self, target: Target) -> Choice:
+        """The engines for ``target``.
+
+        Raises
+        ------
+        CompileError
+            If the rate cannot be met or the room does not suffice; names the layer or the resource.
+        """
+        if target.folds is not None:
+            known = {unit.node.name: unit for unit in self.units}
+            return Choice({n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()})
+        if target.interval_cycles is None and target.room is None:
+            return Choice({})
+        self.room = target.room
+        if target.interval_cycles is not None:
+            return _paced(self.within_room(target.interval_cycles))
+        return _paced(self.fastest())
 
     def within_room(self, interval: int) -> Choice:
         """The cheapest choice for an interval, with prices such that nothing runs out."""
@@ -155,22 +176,24 @@ class _Chooser:
 
     def _over(self, total: Cost) -> list[str]:
         """What there is not enough room for."""
-        if self.room is None:
-            return []
-        room = asdict(self.room)
-        return [name for name, value in asdict(total).items() if value > room[name]]
+        return [] if self.room is None else total.over(self.room)
 
     def _price(self, what: Cost) -> float:
         return sum(self.prices[name] * value for name, value in asdict(what).items())
 
     def _cheapest(self, interval: int) -> Choice:
         folds: dict[str, tuple[Unit, Fold, Folded]] = {}
-        total = self.fixed
+        total = Cost()
         for unit in self.units:
-            spatial = self._spatial_cost(unit, interval)
-            found = self._folds(unit, interval)
+            spatial, most = None, math.inf
+            if unit.nonzeros <= _FEW:
+                spatial = self._spatial_cost(unit, interval, most)
+                most = math.inf if spatial is None else self._price(spatial)
+            found = self._folds(unit, interval, most)
             priced = [(self._price(c), k) for k, (_, _, c) in enumerate(found)]
             best = min(priced, default=None)
+            if spatial is None:
+                spatial = self._spatial_cost(unit, interval, best[0] if best else math.inf)
             if best is not None and (spatial is None or best[0] < self._price(spatial)):
                 fold, spec, own = found[best[1]]
                 folds[unit.node.name] = (unit, fold, spec)
@@ -183,47 +206,67 @@ class _Chooser:
                     f"{unit.positions} positions in {interval} cycles and cannot with "
                     f"{_MOST_LANES} lanes; lower --fps or raise --clock"
                 )
-        return Choice(folds, total, interval)
+        return Choice(folds, total + self._rest(folds), interval)
 
-    def _spatial_cost(self, unit: Unit, interval: int) -> Cost | None:
-        """None where it is too large or too slow to consider."""
+    def _rest(self, folds: Mapping[str, tuple[Unit, Fold, Folded]]) -> Cost:
+        """The cost of everything without weights, beside these folded layers."""
+        pace = pace_of(self.graph, [spec for _, _, spec in folds.values()])
+        own = {unit.last.name for unit in self.units}
+        total = Cost()
+        for node, chain in self.streams.lanes(folds, pace):
+            if node.name in own:
+                continue  # a staircase that counts as part of its spatial layer
+            for _, spec in chain:
+                if id(spec) not in self._streams:
+                    self._streams[id(spec)] = cost([spec])
+                total += self._streams[id(spec)]
+        return total
+
+    def _spatial_cost(self, unit: Unit, interval: int, most: float) -> Cost | None:
+        """None where it is too large or too slow to consider, or clearly dearer than ``most``."""
         name = unit.node.name
         if unit.nonzeros > _MOST_SPATIAL or unit.tensor.positions > interval:
             return None
         if name not in self._spatial:
-            chain = self.chains[name] + (self.chains[unit.last.name] if unit.steps else ())
-            self._spatial[name] = cost(spec for _, spec in chain)
+            wide = self.streams.wide
+            chain = wide[name] + (wide[unit.last.name] if unit.steps else ())
+            # Which adders they share takes long to find out.
+            around = cost(spec for _, spec in chain if not isinstance(spec, Dot))
+            bits = unit.signed_digits * unit.tensor.range.bits
+            if self._price(around) + self.prices["luts"] * _FEWEST_ADDERS * bits > most:
+                return None
+            self._spatial[name] = around + cost(spec for _, spec in chain if isinstance(spec, Dot))
         return self._spatial[name]
 
-    def _folds(self, unit: Unit, interval: int) -> list[tuple[Fold, Folded, Cost]]:
-        """For each kind of lane, the smallest engine that keeps up."""
-        channels, outputs = unit.tensor.channels, len(unit.op.weight)
-        lanes_in = _narrowest(channels, unit.tensor.positions, interval)
+    def _folds(self, unit: Unit, interval: int, most: float) -> list[tuple[Fold, Folded, Cost]]:
+        """For each kind of lane, the smallest engine that keeps up, unless clearly dearer."""
+        outputs, cycles = len(unit.op.weight), interval // unit.positions
+        lanes_in = _narrowest(unit.tensor.channels, unit.tensor.positions, interval)
         lanes_out = _narrowest(outputs, unit.positions, interval)
-        if lanes_in is None or lanes_out is None:
+        if lanes_in is None or lanes_out is None or not cycles:
             return []
         found = []
-        cycles = interval // unit.positions
-        least = max(lanes_in, lanes_out)
-        for kind, lanes, dense in _kinds(unit, cycles, least):
-            while lanes <= _MOST_LANES:
-                parts = -(-lanes // outputs)
-                parts = 1 << (parts - 1).bit_length()
-                fold = Fold(
-                    lanes,
-                    ring=min(_RING, lanes),
-                    parts=parts,
-                    lanes_in=lanes_in,
-                    lanes_out=lanes_out,
-                    multiplier=kind,
-                    dense=dense and parts == 1,
-                )
+        for kind, products, dense in _kinds(unit):
+            least = max(-(-products // cycles), lanes_in, lanes_out)
+            for lanes in _lane_counts(least):
+                if lanes > products or lanes * _LANE_LUTS * self.prices["luts"] > most:
+                    break
+                fold = _fold(lanes, lanes_in, lanes_out, outputs, kind, dense)
+                if fold is None or (dense and unit.dense_cycles(fold) > cycles):
+                    continue
                 made = self._keeps_up(unit, fold, interval)
                 if made is not None:
-                    found.append(made)
+                    found += [made, *self._without_blocks(unit, made[0])]
                     break
-                lanes *= 2
         return found
+
+    def _without_blocks(self, unit: Unit, fold: Fold) -> Iterator[tuple[Fold, Folded, Cost]]:
+        """The same with memories of LUTs where that spares block RAMs."""
+        for luts in _BLOCK_LUTS:
+            other = replace(fold, block_luts=luts)
+            made = self._make(unit, other)
+            if made is not None:
+                yield other, *made
 
     def _keeps_up(self, unit: Unit, fold: Fold, interval: int) -> tuple[Fold, Folded, Cost] | None:
         """The engine, with other rings or a longer line buffer if it needs them to keep up."""
@@ -251,8 +294,9 @@ class _Chooser:
 
 def _variants(unit: Unit, fold: Fold) -> Sequence[Fold]:
     """``fold``, and what to try next if it is too slow by a little."""
-    rings = [fold.ring] + [r for r in (4, 2, 1) if fold.lanes_in <= r < fold.ring]
-    result = [replace(fold, ring=ring) for ring in rings]
+    result = [fold]
+    if fold.lanes_in < fold.ring and not fold.dense:
+        result.append(replace(fold, ring=fold.ring // 2))
     if fold.lanes % (2 * fold.parts * fold.lanes_out) == 0 and not fold.dense:
         result.append(replace(fold, parts=2 * fold.parts))
     if unit.op.stride != (1, 1):
@@ -261,25 +305,53 @@ def _variants(unit: Unit, fold: Fold) -> Sequence[Fold]:
     return result
 
 
-def _kinds(unit: Unit, cycles: int, least: int) -> list[tuple[str, int, bool]]:
-    """Kinds of lanes worth trying, how many of them are needed at least, and whether for zeros too.
+def _kinds(unit: Unit) -> list[tuple[str, int, bool]]:
+    """Kinds of lanes worth trying, how many products each does, and whether for zeros too.
 
-    Where zeros cost no more lanes, a program without addresses is better.
+    Where zeros cost few lanes more, a program without addresses may be better.
     """
-
-    def lanes(products: int) -> int:
-        return 1 << max(-(-products // cycles) - 1, least - 1).bit_length()
-
-    if cycles < 1:
-        return []
-    values = unit.op.weight[unit.op.weight != 0]
-    few = lanes(len(values))
-    dense = lanes(unit.op.weight.size) == few
-    kinds = [("dsp", few, dense), ("lut", few, dense)]
-    signed = len(digits(values)[1]) if len(values) else 0
-    if signed <= _MOST_DIGITS * len(values):
-        kinds.append(("digit", lanes(signed), False))
+    kinds = [("dsp", unit.nonzeros, False), ("lut", unit.nonzeros, False)]
+    if unit.op.weight.size <= _MOST_DENSE * unit.nonzeros:
+        kinds += [(kind, unit.op.weight.size, True) for kind in ("dsp", "lut")]
+    if unit.signed_digits <= _MOST_DIGITS * unit.nonzeros:
+        kinds.append(("digit", unit.signed_digits, False))
     return kinds
+
+
+def _lane_counts(least: int) -> Iterator[int]:
+    """Numbers of lanes, from ``least`` up: whole rings, of 8 where they are many."""
+    yield from (n for n in (1, 2, 4, 6) if n >= least)
+    for step, first, last in ((4, 8, 32), (8, 32, 128), (16, 128, _MOST_LANES + 1)):
+        yield from (n for n in range(first, last, step) if n >= least)
+
+
+def _fold(
+    lanes: int, lanes_in: int, lanes_out: int, outputs: int, kind: str, dense: bool
+) -> Fold | None:
+    """``lanes`` in rings as wide as they allow; sums in as few parts as use all lanes evenly.
+
+    None where the counts do not divide.
+    """
+    if lanes % lanes_out:
+        return None
+    beats = outputs // lanes_out
+    best: tuple[float, int, int] | None = None
+    for parts in range(1, 2 if dense else lanes // lanes_out + 1):
+        group, rest = divmod(lanes, lanes_out * parts)
+        if rest:
+            continue
+        ring = min(_RING, lanes & -lanes)
+        while parts > 1 and ring > lanes_in and lanes // parts % ring:
+            ring //= 2
+        even = beats / (-(-beats // group) * group)
+        if ring >= lanes_in and (best is None or even > best[0]):
+            best = even, parts, ring
+        if best is not None and best[0] >= _EVEN:
+            break
+    if best is None:
+        return None
+    _, parts, ring = best
+    return Fold(lanes, ring, parts, lanes_in, lanes_out, kind, dense=dense)
 
 
 def _narrowest(channels: int, positions: int, interval: int) -> int | None:

@@ -10,7 +10,7 @@ import numpy as np
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 
-from . import ops
+from . import ops, ops_vision
 from .errors import CompileError
 from .graph import Graph, Node
 from .host import Input, Output
@@ -31,6 +31,9 @@ _OPS = (
     ops.Select,
     ops.Staircase,
     ops.SumPool,
+    ops_vision.Bilinear,
+    ops_vision.CostVolume,
+    ops_vision.SubpixelArgMax,
 )
 
 

@@ -30,15 +30,28 @@ def emit_rtlil(network: Network) -> str:
 
 
 def _without_empty(text: str) -> str:
-    """RTLIL without wires of no bits, which Verilog does not have."""
+    """RTLIL without wires of no bits, which Verilog does not have, and cells that drive them."""
     kept: list[str] = []
+    cell = None
     for line in text.splitlines(keepends=True):
+        if line.startswith("  cell "):
+            cell = len(kept)
         if _EMPTY.match(line):
-            while kept[-1].lstrip().startswith("attribute "):
-                kept.pop()
+            _drop_attributes(kept)
         else:
             kept.append(line)
+        if cell is not None and line == "  end\n":
+            if "    parameter \\Y_WIDTH 0\n" in kept[cell:]:
+                del kept[cell:]
+                _drop_attributes(kept)
+            cell = None
     return "".join(kept)
+
+
+def _drop_attributes(kept: list[str]) -> None:
+    """Drop those of what comes next."""
+    while kept[-1].lstrip().startswith("attribute "):
+        kept.pop()
 
 
 def rtlil_to_verilog(source: str, folder: Path, *, name: str = "design") -> Path:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sqwire.hw.folded.timing import apart
 from sqwire.hw.fork import Fork
-from sqwire.hw.network import Source, Stage, departures
+from sqwire.hw.network import Source, Stage, departures, frame_beats, joined
 
 __all__ = ["Flow"]
 
@@ -41,7 +41,7 @@ class Flow:
         self._above: dict[str, set[str]] = {}
         self._always: dict[str, set[Source | str]] = {}
         for stage in stages:
-            arrivals = np.maximum.reduce([self.early[source] for source in stage.sources])
+            arrivals = joined(stage.spec, [self.early[source] for source in stage.sources])
             leave = departures(stage.spec, arrivals)
             self.early.update(dict.fromkeys(_ports(stage), leave))
             before = [source.stage for source in stage.sources if source.stage is not None]
@@ -75,7 +75,8 @@ class Flow:
             incoming = np.full((spec.beats_in, self.frames), _NEVER)
             np.minimum.at(incoming, spec.needs() - 1, ready.T)
             incoming = apart(incoming.T.reshape(-1))
-            late.update(dict.fromkeys(stage.sources, incoming))
+            for number, source in enumerate(stage.sources):
+                late[source] = _own(spec, incoming, number)
         return late
 
     def _given(self, output: Source) -> Int:
@@ -97,8 +98,10 @@ class Flow:
             result[stage.name] = (set.intersection(*ways) if whole else set()) | {stage.name}
         return result
 
-    def tokens(self, one: Source, other: Source) -> tuple[int, str]:
+    def tokens(self, one: Source, other: Source, taken: Int) -> tuple[int, str]:
         """By how many beats the stream ``one`` may be ahead of ``other`` where they join.
+
+        There so many beats of the one as ``taken`` says go before each of the other.
 
         Before the other gives a beat, it may swallow so many more than this one may have
         passed on; and the name of the fork where that is so. A queue on ``one`` must hold them, or
@@ -118,17 +121,17 @@ class Flow:
                 a != fork and fork in self._above[a] for a in nearer
             ):
                 continue
-            most, where = max((most, where), (self._ahead(fork, one, other), fork))
+            most, where = max((most, where), (self._ahead(fork, one, other, taken), fork))
         if not always and self._apart_from(one) and self._apart_from(other):
-            most, where = max((most, where), (self._ahead("", one, other), ""))
+            most, where = max((most, where), (self._ahead("", one, other, taken), ""))
         return most, where
 
-    def _ahead(self, fork: str, one: Source, other: Source) -> int:
+    def _ahead(self, fork: str, one: Source, other: Source, taken: Int) -> int:
         swallowed = self.needs(fork, other, following=True) - 1
         passed = self.needs(fork, one, following=False)
         frames, rest = np.divmod(swallowed, self._beats(fork))
         count = frames * len(passed) + np.searchsorted(passed, rest, side="right")
-        return int((count - np.arange(len(count))).max())
+        return int((count - taken).max())
 
     def _beats(self, fork: str) -> int:
         return int(self.by_name[fork].spec.beats if fork else max(self.inputs.values()))
@@ -149,28 +152,30 @@ class Flow:
             if stage.name == fork:
                 needs.update(dict.fromkeys(_ports(stage), np.arange(1, beats + 1)))
                 continue
-            incoming = [needs[s] for s in stage.sources if s in needs]
-            if stage.name not in wanted or not incoming:
+            if stage.name not in wanted or not any(s in needs for s in stage.sources):
                 continue
-            needed = np.maximum.reduce(incoming)
+            nothing = [np.zeros(frame_beats(stage.spec, k), np.int64)
+                       for k in range(len(stage.sources))]  # fmt: skip
+            incoming = [needs.get(s, zero) for s, zero in zip(stage.sources, nothing, strict=True)]
+            needed = np.maximum.accumulate(joined(stage.spec, incoming))
             frames, rest = np.divmod(_needs(stage.spec, following) - 1, len(needed))
             needs.update(dict.fromkeys(_ports(stage), needed[rest] + frames * beats))
         return needs[source]
 
-    def depth(self, source: Source, stage: Stage) -> int:
+    def depth(self, source: Source, stage: Stage, number: int) -> int:
         """How many beats of ``source`` must be able to wait for ``stage`` so that nothing is late.
 
-        ``source`` goes to ``stage``, at once or through a queue. While the queue is full, what
-        comes before it stands still, and with it the gaps between its beats and everything that
-        lives of the same fork. That does no harm as long as no beat comes later than ``late``
-        allows; for a stream without gaps and forks, however long its beats have to wait.
+        ``source`` goes to input ``number`` of ``stage``, at once or through a queue. While the
+        queue is full, what comes before it stands still, and with it the gaps between its beats
+        and everything that lives of the same fork. That does no harm as long as no beat comes later
+        than ``late`` allows; for a stream without gaps and forks, however long its beats wait.
         """
         spec = stage.spec
         given = self.early[Source(stage.name)].reshape(self.frames, -1)
         first = np.searchsorted(spec.needs(), np.arange(1, spec.beats_in + 1))
         # A beat that no output needs goes as soon as the one before it.
         first = np.minimum(first, spec.beats_out - 1)
-        taken = given[:, first].reshape(-1) - spec.latency_cycles
+        taken = _own(spec, given[:, first].reshape(-1) - spec.latency_cycles, number)
         came = self.early[source]
         spare = _from_now_on(self.late[source] - came)
         for fork in self._apart_from(source):
@@ -202,6 +207,13 @@ def _is_fork(stage: Stage) -> bool:
 
 def _ports(stage: Stage) -> list[Source]:
     return [Source(stage.name, port) for port in range(len(stage.spec.outputs))]
+
+
+def _own(spec: Any, beats: Int, number: int) -> Int:
+    """What is said of the beats an operator takes, for those of its input ``number``."""
+    if not hasattr(spec, "turns"):
+        return beats
+    return beats.reshape(-1, spec.beats_in)[:, spec.turns(number)].reshape(-1)
 
 
 def _needs(spec: Any, following: bool) -> Int:

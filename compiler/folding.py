@@ -9,13 +9,15 @@ from functools import cached_property
 import numpy as np
 
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.memory import LUTS_A_BLOCK
 from sqwire.hw.folded.program import Program
+from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 
 from . import ops
 from .graph import Graph, Node
 from .ops import Tensor
-from .schedule import schedule
+from .schedule import digits, schedule
 
 __all__ = ["Fold", "Unit", "units"]
 
@@ -27,7 +29,8 @@ class Fold:
     ``parts`` is in how many lanes each output is summed, ``lanes_in`` and ``lanes_out`` are
     channels a beat, ``slots`` positions in the line buffer (0: as few as keep it busy). A
     ``dense`` program holds zeros too, and no addresses. A position takes ``pace_cycles`` at least,
-    so that a layer gives its beats as evenly as the next one takes them.
+    so that a layer gives its beats as evenly as the next one takes them. ``block_luts`` is how many
+    LUTs a memory may take in place of a block RAM.
     """
 
     lanes: int
@@ -39,6 +42,7 @@ class Fold:
     slots: int = 0
     dense: bool = False
     pace_cycles: int = 0
+    block_luts: int = LUTS_A_BLOCK
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +57,31 @@ class Unit:
     op: ops.Linear
     last: Node
     steps: tuple[Steps, ...] | None
-    positions: int
-    """Output positions a frame."""
+    sums: Tensor
+    """What the map gives."""
+
+    @property
+    def positions(self) -> int:
+        """Output positions a frame."""
+        return self.sums.positions
 
     @property
     def nonzeros(self) -> int:
         """Weights that take a cycle of a lane at each position."""
         return int(np.count_nonzero(self.op.weight))
+
+    @cached_property
+    def signed_digits(self) -> int:
+        """Signed powers of two in all its weights."""
+        values = self.op.weight[self.op.weight != 0]
+        return len(digits(values)[1]) if len(values) else 0
+
+    def dense_cycles(self, chosen: Fold) -> int:
+        """Cycles a position takes a program that holds zeros too."""
+        taps = int((self.op.weight != 0).any(axis=(0, 3)).sum())
+        channels = -(-self.tensor.channels // chosen.ring) * chosen.ring
+        group = chosen.lanes // chosen.lanes_out
+        return max(taps, 1) * channels * -(-len(self.op.weight) // chosen.lanes_out // group)
 
     def fold(self, chosen: Fold) -> Folded:
         """The folded engine for this layer.
@@ -76,6 +98,7 @@ class Unit:
                 multiplier="digit" if chosen.multiplier == "digit" else "lut",
                 slots=0,
                 pace_cycles=0,
+                block_luts=LUTS_A_BLOCK,
             )
         )
         return Folded(
@@ -92,6 +115,16 @@ class Unit:
             multiplier=chosen.multiplier,
             slots=chosen.slots,
             pace_cycles=chosen.pace_cycles,
+            reach=self._reach,
+            block_luts=chosen.block_luts,
+        )
+
+    @cached_property
+    def _reach(self) -> tuple[Range, ...]:
+        """What sums of products can be, by the range of each channel."""
+        bias = self.op.bias.tolist()
+        return tuple(
+            Range(own.lo - b, own.hi - b) for own, b in zip(self.sums.ranges, bias, strict=True)
         )
 
     @cached_property
@@ -125,4 +158,4 @@ def units(graph: Graph) -> Iterator[Unit]:
         if uses[node.name] == 1 and readers and isinstance(readers[0].op, ops.Staircase):
             (last,), steps = readers, readers[0].op.steps
         out = graph.tensors[node.name]
-        yield Unit(node, graph.tensors[node.inputs[0]], op, last, steps, out.positions)
+        yield Unit(node, graph.tensors[node.inputs[0]], op, last, steps, out)

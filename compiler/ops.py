@@ -49,6 +49,7 @@ __all__ = [
     "Staircase",
     "SumPool",
     "Tensor",
+    "beside",
 ]
 
 Int = NDArray[np.int64]
@@ -95,6 +96,11 @@ class Op(Protocol):
 
     def lower(self, *inputs: Tensor) -> Chain:
         """The hardware operators; the first takes the inputs, each other the one before."""
+
+
+def beside(size: int, kernel: int, stride: int) -> bool:
+    """Whether kernels along an axis of ``size`` stand side by side, or there is just one."""
+    return stride == kernel or (size - kernel < stride and size < 2 * kernel)
 
 
 def _beat(tensor: Tensor) -> Beat:

@@ -12,7 +12,7 @@ from sqwire.hw.steps import Steps
 from . import ops
 from .graph import Graph, Node
 
-__all__ = ["PASSES", "optimize", "remove_dead_channels"]
+__all__ = ["PASSES", "find_sum_pools", "optimize", "remove_dead_channels"]
 
 
 def remove_dead_channels(graph: Graph) -> Graph:
@@ -65,7 +65,31 @@ def _shrink(graph: Graph, node: Node) -> Graph:
     return replace(graph, nodes=tuple(replace(n, op=new.get(n.name, n.op)) for n in graph.nodes))
 
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (remove_dead_channels,)
+def find_sum_pools(graph: Graph) -> Graph:
+    """A ``Linear`` that only adds up each channel under kernels side by side is a ``SumPool``."""
+
+    def found(node: Node) -> Node:
+        op = node.op
+        if not isinstance(op, ops.Linear) or op.kernel == (1, 1):
+            return node
+        ones = np.eye(len(op.weight), op.weight.shape[3], dtype=np.int64)[:, None, None]
+        alike = len(op.weight) == op.weight.shape[3] and (op.weight == ones).all()
+        height, width, _ = graph.tensors[node.inputs[0]].shape
+        side_by_side = all(map(ops.beside, (height, width), op.kernel, op.stride))
+        if (
+            not alike
+            or not side_by_side
+            or op.dilation != (1, 1)
+            or any(op.padding)
+            or op.bias.any()
+        ):
+            return node
+        return replace(node, op=ops.SumPool(op.kernel))
+
+    return replace(graph, nodes=tuple(found(node) for node in graph.nodes))
+
+
+PASSES: tuple[Callable[[Graph], Graph], ...] = (remove_dead_channels, find_sum_pools)
 """The passes in order; a graph verifies itself after each."""
 
 

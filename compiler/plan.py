@@ -7,27 +7,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from sqwire.hw.axis import Port
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.timing import slots_needed
-from sqwire.hw.network import Network
+from sqwire.hw.network import Network, taken_before
 from sqwire.hw.ports import names
 
-from .choose import Choice, Target, choose
+from .choose import Choice, Chooser, Target
+from .cost import cost
+from .errors import CompileError
 from .flow import Flow
 from .folding import Fold
 from .graph import Graph
-from .stages import Builder, Layer, queue_name
+from .narrow import Streams
+from .stages import Builder, Layer, Wait, queue_name
 
 __all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
 
 
 # Queues are looked at over so many cycles more than two frames take.
 _HORIZON_CYCLES = 4096
+# So often it is planned again with less room for layers, where queues take more than was left.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -136,35 +142,25 @@ def plan(
     ``depths`` overrides the depth of the queue on an input of a node, as ``{(node, input): depth}``
     (for tests: the plan's own depths are right).
     """
-    chains = {node.name: chain for node, chain in graph.lowered()}
-    choice = choose(graph, chains, target)
-    built = Builder(graph, chains, choice, {})
-    while slots := _short_of(built, choice):
-        choice = choice.with_slots(slots)
-        built = Builder(graph, chains, choice, {})
-    interval = built.interval_cycles
-    frames = 2 + _HORIZON_CYCLES // interval
     fixed = {queue_name(node, number): depth for (node, number), depth in (depths or {}).items()}
-    queues = fixed
-    ahead: dict[str, tuple[int, str]] | None = None
-    while True:
-        # A queue takes a cycle or two itself, for which others may have to wait.
-        built = Builder(graph, chains, choice, queues)
-        flow = Flow(built.inputs, built.stages, frames, interval)
-        stages = flow.by_name
-        if ahead is None:
-            ahead = {w.name: max((flow.tokens(w.source, other) for other in w.others),
-                                 default=(0, "")) for w in built.waits}  # fmt: skip
-        wanted = {
-            w.name: max(
-                queues.get(w.name, 0), ahead[w.name][0], flow.depth(w.source, stages[w.stage])
-            )
-            for w in built.waits
-        }
-        wanted = {name: depth for name, depth in (wanted | fixed).items() if depth}
-        if wanted == {name: depth for name, depth in queues.items() if depth}:
+    streams, room = Streams(graph), target.room
+    chooser = Chooser(graph, streams)
+    for _ in range(_ROUNDS):
+        choice = chooser.choose(replace(target, room=room))
+        built, queues, ahead = _connect(graph, streams, choice, fixed)
+        if target.room is None:
             break
-        queues = wanted | fixed
+        # Queues, and what is between layers, take room that the choice did not know of.
+        total = cost(stage.spec for stage in built.stages)
+        over = total.over(target.room)
+        if not over:
+            break
+        room = target.room - (total - choice.cost)
+    else:
+        raise CompileError(
+            f"Plan: {over[0]} must be at most {getattr(target.room, over[0]):.0f}, and with queues "
+            f"takes {getattr(total, over[0]):.0f}; lower --fps, or use a larger board"
+        )
     ends = tuple(built.copies[output.node].pop(0) for output in graph.outputs)
     network = Network(tuple(built.ports), tuple(built.stages), ends)
     joins = tuple(
@@ -173,6 +169,7 @@ def plan(
         for tokens, fork in [ahead[w.name]]
         if w.others and (tokens or queues.get(w.name))
     )
+    interval = built.interval_cycles
     last = max(int(network.output_cycles(number)[-1]) for number in range(len(ends)))
     return Plan(
         network=network,
@@ -182,21 +179,69 @@ def plan(
         joins=joins,
         cycles_per_frame=interval,
         latency_cycles=last + 1,
-        folds={name: fold for name, (_, fold, _) in choice.folds.items()},
+        folds={name: fold for name, (_, fold, _) in built.choice.folds.items()},
     )
 
 
-def _short_of(built: Builder, choice: Choice) -> dict[str, int]:
-    """Folded layers whose line buffers are too short for what reaches them, and what they need.
+def _connect(
+    graph: Graph, streams: Streams, choice: Choice, fixed: dict[str, int]
+) -> tuple[Builder, dict[str, int], dict[str, tuple[int, str]]]:
+    """The stages with the queues they need, how deep these are, and by how many tokens."""
+    built = Builder(graph, streams, choice, {})
+    while slots := _short_of(built):
+        choice = choice.with_slots(slots)
+        built = Builder(graph, streams, choice, {})
+    interval = built.interval_cycles
+    frames = 2 + _HORIZON_CYCLES // interval
+    queues = fixed
+    ahead: dict[str, tuple[int, str]] | None = None
+    while True:
+        # A queue takes a cycle or two itself, for which others may have to wait.
+        built = Builder(graph, streams, choice, queues)
+        flow = Flow(built.inputs, built.stages, frames, interval)
+        stages = flow.by_name
+        if ahead is None:
+            ahead = {wait.name: _ahead(flow, wait) for wait in built.waits}
+        wanted = {
+            w.name: max(
+                queues.get(w.name, 0),
+                ahead[w.name][0],
+                flow.depth(w.source, stages[w.stage], w.port),
+            )
+            for w in built.waits
+        }
+        wanted = {name: depth for name, depth in (wanted | fixed).items() if depth}
+        if wanted == {name: depth for name, depth in queues.items() if depth}:
+            return built, queues, ahead
+        queues = wanted | fixed
 
-    One that an input of the network feeds makes that wait instead.
+
+def _ahead(flow: Flow, wait: Wait) -> tuple[int, str]:
+    """By how many beats a stream may be ahead of the others that its stage takes, and where."""
+    spec = flow.by_name[wait.stage].spec
+    return max(
+        (flow.tokens(wait.source, other, taken_before(spec, wait.port, port))
+         for port, other in wait.others),
+        default=(0, ""),
+    )  # fmt: skip
+
+
+def _short_of(built: Builder) -> dict[str, int]:
+    """Layers whose line buffers are too short for what reaches them, and what they need.
+
+    One that an input of the network feeds makes that wait instead. Folded layers come first: what
+    they need is part of the plan, and pools are looked at behind them again.
     """
     flow = Flow(built.inputs, built.stages, 2, built.interval_cycles)
-    short = {}
-    for stage in built.stages:
-        (source, *_) = stage.sources
-        if isinstance(stage.spec, Folded) and source.stage is not None and not built.raw(source):
+    for kind, suffix in ((Folded, ".folded"), (Pool, ".pool")):
+        short = {}
+        for stage in built.stages:
+            (source, *_) = stage.sources
+            if not isinstance(stage.spec, kind) or source.stage is None or built.raw(source):
+                continue
             needed = slots_needed(stage.spec, flow.early[source])
             if needed > stage.spec.slots:
-                short[stage.name.removesuffix(".folded")] = 1 << (needed - 1).bit_length()
-    return short
+                short[stage.name.removesuffix(suffix)] = 1 << (needed - 1).bit_length()
+        if short:
+            return short
+    return {}

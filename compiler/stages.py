@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.pool import Pool
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage
+from sqwire.hw.pace import Pace
 from sqwire.hw.ports import names
 from sqwire.hw.queue import Queue
-from sqwire.hw.ranges import Range
 from sqwire.hw.recast import Recast
 from sqwire.hw.width import Pack, Unpack
 
@@ -25,7 +26,7 @@ from . import ops
 from .choose import Choice
 from .cost import cost
 from .graph import Graph, Node
-from .ops import Tensor
+from .narrow import Streams, cycles_of, pace_of
 
 __all__ = ["Builder", "Layer", "Wait", "queue_name"]
 
@@ -71,8 +72,13 @@ class Wait:
     input: int
     source: Source
     stage: str
-    others: tuple[Source, ...] = ()
-    """What else ``stage`` waits for."""
+    others: tuple[tuple[int, Source], ...] = ()
+    """What else ``stage`` waits for, and on which of its inputs."""
+
+    @property
+    def port(self) -> int:
+        """The input of ``stage`` that it is."""
+        return self.input if self.others else 0
 
 
 def queue_name(node: str, number: int) -> str:
@@ -80,28 +86,22 @@ def queue_name(node: str, number: int) -> str:
     return f"{node}.queue{number}"
 
 
-def cycles_of(spec: Any) -> int:
-    """Cycles a frame takes an operator, where nothing holds it up."""
-    if isinstance(spec, Folded):
-        return spec.interval_cycles
-    return int(max(spec.beats_in, spec.beats_out))
-
-
 class Builder:
     """The stages of a graph, with queues as deep as ``queues`` says.
 
-    A stream has all channels of a position in a beat, or fewer where a folded layer is at one of
-    its ends; between two streams that differ in this, beats are packed or unpacked.
+    A stream has all channels of a position in a beat, or fewer behind a folded layer, until an
+    operator wants all at once; between streams that differ in this, beats are packed or unpacked.
     """
 
     def __init__(
         self,
         graph: Graph,
-        chains: Mapping[str, ops.Chain],
+        streams: Streams,
         choice: Choice,
         queues: Mapping[str, int],
     ):
-        self.graph, self.chains, self.choice, self.queues = graph, chains, choice, queues
+        self.graph, self.streams, self.choice, self.queues = graph, streams, choice, queues
+        self.pace = pace_of(graph, [spec for _, _, spec in choice.folds.values()])
         self.stages: list[Stage] = []
         self.layers: list[Layer] = []
         self.waits: list[Wait] = []
@@ -117,7 +117,7 @@ class Builder:
         self.beats = {Source(None, k): (port.beat, port.frame) for k, port in enumerate(self.ports)}
         forks = names("input", len(self.ports))
         for k, input in enumerate(graph.inputs):
-            self._offer(input.source, Source(None, k), forks[k], input.name)
+            self._offer(input.source, self._spread(k, forks[k]), forks[k], input.name)
         fused = {unit.last.name for unit, _, _ in choice.folds.values() if unit.steps is not None}
         for node in graph.nodes:
             if node.name in fused:
@@ -138,10 +138,21 @@ class Builder:
         """Whether a stream is an input of the network, as it is or packed otherwise."""
         while source.stage is not None:
             stage = next(stage for stage in self.stages if stage.name == source.stage)
-            if not isinstance(stage.spec, Pack | Recast | Unpack):
+            if not isinstance(stage.spec, Pace | Pack | Recast | Unpack):
                 return False
             (source,) = stage.sources
         return True
+
+    def _spread(self, number: int, name: str) -> Source:
+        """An input, its beats spread over the frame where not a folded layer alone reads them."""
+        source, input = Source(None, number), self.graph.inputs[number]
+        readers = [node.name for node in self.graph.nodes if input.source in node.inputs]
+        cycles = self.streams.spread(self.pace)
+        beat, beats = self.beats[source]
+        folded = len(readers) == 1 and readers[0] in self.choice.folds
+        if folded or beat.lanes < input.tensor.channels or cycles <= beats:
+            return source
+        return self._stage(f"{name}.pace", Pace(beat, cycles, beats), source)
 
     def _input_lanes(self, name: str) -> int:
         """Channels a beat of an input: as its only reader takes them, else all."""
@@ -199,24 +210,21 @@ class Builder:
     def _streamed(self, node: Node, sources: list[Source]) -> None:
         """The stages of one node; a staircase ends with a buffer, which ends the path of ready."""
         first = len(self.stages)
-        tensors = [self.graph.tensors[name] for name in node.inputs]
-        narrow = self._narrow(node.op, tensors, sources)
-        if isinstance(node.op, ops.Flatten) and self._lanes(sources[0]) < tensors[0].channels:
+        lanes = max(self._lanes(source) for source in sources)
+        if isinstance(node.op, ops.Flatten) and lanes < self.streams.tensors(node)[0].channels:
             self._finish(node, node, first, sources[0])  # the same beats in the same order
             return
-        chain = self.chains[node.name]
-        if narrow is not None:
-            op, lanes = narrow
-            chain = op.lower(*(_folded_tensor(tensor, lanes) for tensor in tensors))
-        for suffix, spec in chain:
+        for suffix, spec in self.streams.chain(node, lanes, self.pace):
             stage = f"{node.name}.{suffix}"
+            if isinstance(spec, Pool):
+                spec = replace(spec, slots=self.choice.slots.get(node.name, 0))
             sources = [
                 self._as(source, beat, f"{stage}{k or ''}")
                 for k, (source, beat) in enumerate(zip(sources, spec.inputs, strict=True))
             ]
             if len(sources) > 1:
                 for k, source in enumerate(sources):
-                    others = tuple(sources[:k] + sources[k + 1 :])
+                    others = tuple((n, s) for n, s in enumerate(sources) if n != k)
                     name = queue_name(node.name, k)
                     self.waits.append(Wait(name, node.name, k, source, stage, others))
                 sources = [self._wait(queue_name(node.name, k), s) for k, s in enumerate(sources)]
@@ -229,21 +237,6 @@ class Builder:
         if isinstance(node.op, ops.Staircase):
             out = self._stage(f"{node.name}.buffer", Buffer(*self.beats[out]), out)
         self._finish(node, node, first, out)
-
-    def _narrow(
-        self, op: ops.Op, tensors: Sequence[Tensor], sources: Sequence[Source]
-    ) -> tuple[ops.Op, int] | None:
-        """``op`` for beats of fewer channels, and how many; None where it wants all at once."""
-        lanes = max(self._lanes(source) for source in sources)
-        if lanes >= tensors[0].channels or tensors[0].channels % lanes:
-            return None
-        if isinstance(op, ops.Add):
-            return op, lanes
-        if isinstance(op, ops.Staircase):
-            own = op.steps[:lanes]
-            if all(steps == own[c % lanes] for c, steps in enumerate(op.steps)):
-                return ops.Staircase(own), lanes
-        return None
 
     def _finish(self, node: Node, source: Node, first: int, out: Source) -> None:
         """Note what became of a node, and offer its codes to those that read them."""
@@ -294,9 +287,3 @@ class Builder:
         fork = self._stage(f"{prefix}.fork", Fork(beat, ways, beats), source)
         self.forks[f"{prefix}.fork"] = shown
         self.copies[name] = [Source(fork.stage, way) for way in range(ways)]
-
-
-def _folded_tensor(tensor: Tensor, lanes: int) -> Tensor:
-    """``tensor`` as a stream of ``lanes`` channels a beat has it: as if it were wider."""
-    ranges = tuple(Range.span(tensor.ranges[lane::lanes]) for lane in range(lanes))
-    return Tensor(tensor.height, tensor.width * tensor.channels // lanes, ranges)

@@ -12,7 +12,35 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from . import axis, ports
 
-__all__ = ["Network", "Source", "Stage", "departures"]
+__all__ = ["Network", "Source", "Stage", "departures", "frame_beats", "joined", "taken_before"]
+
+
+def joined(spec, parts) -> np.ndarray:
+    """What ``parts`` say of the beats of each input, of one or more frames, for what is taken.
+
+    An operator takes a beat of every input at once, when the last of them is there; one with
+    ``turns`` one after the other.
+    """
+    if not hasattr(spec, "turns"):
+        return np.maximum.reduce(parts)
+    turns = [spec.turns(number) for number in range(len(parts))]
+    frames = len(parts[0]) // len(turns[0])
+    result = np.empty((frames, spec.beats_in), np.int64)
+    for own, part in zip(turns, parts, strict=True):
+        result[:, own] = part.reshape(frames, -1)
+    return result.reshape(-1)
+
+
+def frame_beats(spec, number: int) -> int:
+    """How many beats of input ``number`` make a frame."""
+    return len(spec.turns(number)) if hasattr(spec, "turns") else spec.beats_in
+
+
+def taken_before(spec, one: int, other: int) -> np.ndarray:
+    """How many beats of input ``one`` are taken before each beat of input ``other`` in a frame."""
+    if not hasattr(spec, "turns"):
+        return np.arange(spec.beats_in)
+    return np.searchsorted(spec.turns(one), spec.turns(other))
 
 
 def departures(spec, arrivals: np.ndarray) -> np.ndarray:
@@ -93,16 +121,19 @@ class Network:
                     f'Stage "{stage.name}": sources must be {len(stage.spec.inputs)}, '
                     f"not {len(stage.sources)}"
                 )
-            for source, beat in zip(stage.sources, stage.spec.inputs, strict=True):
+            for number, (source, beat) in enumerate(
+                zip(stage.sources, stage.spec.inputs, strict=True)
+            ):
                 if source not in free:
                     raise ValueError(
                         f'Stage "{stage.name}": {source} does not exist or feeds two stages; '
                         "put a fork behind it"
                     )
                 given = free.pop(source)
-                if given.beat.layout != beat.layout or given.frame != stage.spec.beats_in:
+                frame = frame_beats(stage.spec, number)
+                if given.beat.layout != beat.layout or given.frame != frame:
                     raise ValueError(
-                        f'Stage "{stage.name}": wants {stage.spec.beats_in} x {beat}, '
+                        f'Stage "{stage.name}": wants {frame} x {beat}, '
                         f"its source gives {given.frame} x {given.beat}"
                     )
             free |= _given(stage)
@@ -129,7 +160,8 @@ class Network:
         needs = {source: np.zeros(port.frame, int) for source, port in self._offered.items()}
         needs[Source(None, input)] = np.arange(1, self.inputs[input].frame + 1)
         for stage in self.stages:
-            needed = np.maximum.reduce([needs[s] for s in stage.sources])[stage.spec.needs() - 1]
+            taken = joined(stage.spec, [needs[s] for s in stage.sources])
+            needed = np.maximum.accumulate(taken)[stage.spec.needs() - 1]
             needs.update(dict.fromkeys(_given(stage), needed))
         return needs[self.ends[output]]
 
@@ -140,7 +172,7 @@ class Network:
         """
         cycles = {source: np.arange(port.frame) for source, port in self._offered.items()}
         for stage in self.stages:
-            arrivals = np.maximum.reduce([cycles[s] for s in stage.sources])
+            arrivals = joined(stage.spec, [cycles[s] for s in stage.sources])
             cycles.update(dict.fromkeys(_given(stage), departures(stage.spec, arrivals)))
         return cycles[self.ends[output]]
 

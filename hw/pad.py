@@ -21,7 +21,8 @@ class Pad:
     ``padding`` is (top, left, bottom, right) in positions of the output; ``stride`` (sh, sw)
     is the distance at which neighbours of the input stand in the output.
 
-    Shapes: in ``(height * width, lanes)`` of ``beat``, out ``(out_height * out_width, lanes)``
+    Shapes: in ``(height * width * group, lanes)`` of ``beat``, out ``(out_height * out_width *
+    group, lanes)``, where a position is ``group`` beats, one if it has all channels side by side,
     with ``out_height = top + (height - 1) * sh + 1 + bottom`` and columns alike. The output's
     range is that of the input, widened to hold ``code`` where there is one.
 
@@ -32,7 +33,7 @@ class Pad:
     Raises
     ------
     ValueError
-        If a size or a stride is below one or a padding is negative.
+        If a size, a stride or ``group`` is below one or a padding is negative.
     """
 
     height: int
@@ -41,8 +42,11 @@ class Pad:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     stride: tuple[int, int] = (1, 1)
     code: int = 0
+    group: int = 1
 
     def __post_init__(self):
+        if self.group < 1:
+            raise ValueError(f"Pad: group must be at least 1, not {self.group}")
         if min(self.height, self.width) < 1:
             raise ValueError(f"Pad: frame must be at least 1x1, not {self.height}x{self.width}")
         if min(self.padding) < 0:
@@ -73,18 +77,18 @@ class Pad:
 
     @property
     def beats_in(self) -> int:
-        return self.height * self.width
+        return self.height * self.width * self.group
 
     @property
     def beats_out(self) -> int:
-        return self.out_height * self.out_width
+        return self.out_height * self.out_width * self.group
 
     latency_cycles = 1
 
     def needs(self) -> np.ndarray:
         shows = np.zeros((self.out_height, self.out_width), dtype=np.int64)
         shows[self._places] = 1
-        return np.maximum(shows.reshape(-1).cumsum(), 1)
+        return np.maximum(shows.reshape(-1).repeat(self.group).cumsum(), 1)
 
     @property
     def _places(self):
@@ -98,10 +102,10 @@ class Pad:
 
     def compute(self, x):
         x = np.asarray(x, dtype=np.int64)
-        lanes = self.beat.lanes
-        out = np.full((len(x), self.out_height, self.out_width, lanes), self.code, dtype=np.int64)
-        out[:, *self._places] = x.reshape(len(x), self.height, self.width, lanes)
-        return out.reshape(len(x), self.beats_out, lanes)
+        channels = self.group * self.beat.lanes
+        out = np.full((len(x), self.out_height, self.out_width, channels), self.code, np.int64)
+        out[:, *self._places] = x.reshape(len(x), self.height, self.width, channels)
+        return out.reshape(len(x), self.beats_out, self.beat.lanes)
 
     def create(self) -> wiring.Component:
         return _Component(self)
@@ -130,8 +134,15 @@ class _Component(wiring.Component):
         begun = Signal()  # the output stands behind the first position of a frame
         step, shows = Signal(), Signal()
         (sh, sw), (top, left, _, _) = spec.stride, spec.padding
-        column, row_ends = axis(m, step, spec.out_width, left, sw, spec.width, name="column")
-        row, ends = axis(m, step & row_ends, spec.out_height, top, sh, spec.height, name="row")
+        whole = step  # a position has been shown
+        if spec.group > 1:
+            beat = Signal(range(spec.group))
+            last = beat == spec.group - 1
+            whole = step & last
+            with m.If(step):
+                m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+        column, row_ends = axis(m, whole, spec.out_width, left, sw, spec.width, name="column")
+        row, ends = axis(m, whole & row_ends, spec.out_height, top, sh, spec.height, name="row")
         m.d.comb += [
             shows.eq(row & column),
             # Constants in front of the first beat wait for it: no frame comes unasked.
@@ -140,7 +151,7 @@ class _Component(wiring.Component):
             self.i.ready.eq(~full | (step & shows)),
         ]
         with m.If(step):
-            m.d.sync += begun.eq(~(row_ends & ends))
+            m.d.sync += begun.eq(~(whole & row_ends & ends))
         with m.If(self.i.ready):
             m.d.sync += [full.eq(self.i.valid), held.eq(self.i.payload)]
         for lane in range(spec.beat.lanes):

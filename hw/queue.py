@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .beat import Beat
 from .buffer import Buffer
+from .folded.memory import Store
 
 __all__ = ["Queue"]
 
@@ -60,6 +61,11 @@ class Queue:
     @property
     def latency_cycles(self) -> int:
         return (0, 1, 1, 2)[min(self.depth, 3)]
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Its memory, as synthesis makes it."""
+        return (Store("fifo", self.depth, self.beat.bits, False),) if self.depth > 2 else ()
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)

@@ -1,8 +1,10 @@
 """Rows and columns of a frame as counters, and which of them are wanted."""
 
-from amaranth.hdl import Const, Mux, Signal
+from dataclasses import dataclass
 
-__all__ = ["axis"]
+from amaranth.hdl import Const, Mux, Signal, Value
+
+__all__ = ["Place", "axis", "windows"]
 
 
 def axis(m, step, size, first, stride, count, *, name):
@@ -46,3 +48,38 @@ def axis(m, step, size, first, stride, count, *, name):
     with m.If(step):
         m.d.sync += wanted.eq(every)
     return wanted, last
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the row (column) of the next beat lies among windows that stand side by side."""
+
+    window: Value
+    """The number of its window."""
+    first: Value
+    """It is the first of its window."""
+    last: Value
+    """It is the last of its window."""
+    inside: Value
+    """It belongs to a whole window."""
+    end: Value
+    """It is the last of the frame (row)."""
+
+
+def windows(m, step, size, kernel, *, name) -> Place:
+    """Count ``size`` rows (columns) as windows of ``kernel`` and places in a window."""
+    window = Signal(range((size - 1) // kernel + 1), name=f"{name}_window")
+    place = Signal(range(kernel), name=f"{name}_place")
+    # place == 0, in a register: it selects at every bit of the sums.
+    first = Signal(init=1, name=f"{name}_first")
+    last, end = Signal(name=f"{name}_last"), Signal(name=f"{name}_end")
+    m.d.comb += [
+        last.eq(place == kernel - 1),
+        end.eq((window == (size - 1) // kernel) & (place == (size - 1) % kernel)),
+    ]
+    with m.If(step):
+        m.d.sync += [place.eq(Mux(last | end, 0, place + 1)), first.eq(last | end)]
+        with m.If(last | end):
+            m.d.sync += window.eq(Mux(end, 0, window + 1))
+    inside = window < size // kernel if size % kernel else Const(1)
+    return Place(window=window, first=first, last=last, inside=inside, end=end)

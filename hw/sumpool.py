@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
 from .delay import delay
 from .ranges import Range
+from .raster import windows
 
 __all__ = ["SumPool"]
 
@@ -124,8 +125,8 @@ class _Component(wiring.Component):
             self.i.ready.eq(advance),
             take.eq(advance & self.i.valid),
         ]
-        column = self._position(m, take, "column", spec.width, spec.kernel[1])
-        row = self._position(m, take & column.end, "row", spec.height, spec.kernel[0])
+        column = windows(m, take, spec.width, spec.kernel[1], name="column")
+        row = windows(m, take & column.end, spec.height, spec.kernel[0], name="row")
         m.d.comb += [
             inside.eq(row.inside & column.inside),
             begins.eq(take & inside & column.first),
@@ -150,36 +151,3 @@ class _Component(wiring.Component):
             with m.If(take & inside):
                 m.d.sync += newest[channel].eq(so_far + self.i.payload[channel])
         return m
-
-    @staticmethod
-    def _position(m, step, name, size, kernel):
-        """Count ``size`` rows (columns) as windows and places in a window."""
-        window = Signal(range((size - 1) // kernel + 1), name=f"{name}_window")
-        place = Signal(range(kernel), name=f"{name}_place")
-        # place == 0, in a register: it selects at every bit of the sums.
-        first = Signal(init=1, name=f"{name}_first")
-        last, end = Signal(name=f"{name}_last"), Signal(name=f"{name}_end")
-        m.d.comb += [
-            last.eq(place == kernel - 1),
-            end.eq((window == (size - 1) // kernel) & (place == (size - 1) % kernel)),
-        ]
-        with m.If(step):
-            m.d.sync += [place.eq(Mux(last | end, 0, place + 1)), first.eq(last | end)]
-            with m.If(last | end):
-                m.d.sync += window.eq(Mux(end, 0, window + 1))
-        inside = window < size // kernel if size % kernel else Const(1)
-        return _Position(first=first, last=last, inside=inside, end=end)
-
-
-@dataclass(frozen=True)
-class _Position:
-    """What the control wants to know about the row (column) of the next beat."""
-
-    first: Value
-    """It is the first of its window."""
-    last: Value
-    """It is the last of its window."""
-    inside: Value
-    """It belongs to a whole window."""
-    end: Value
-    """It is the last of the frame (row)."""

@@ -115,7 +115,7 @@ def check_operator(spec: Any, *x: ArrayLike, seed: int = 0, timeout_cycles: int 
     )
     for port, cycles in enumerate(timing.out_cycles):
         for number, taken in enumerate(timing.in_cycles):
-            needs = spec.needs(port, number) if isinstance(spec, Network) else spec.needs()
+            needs = _needs(spec, port, number)
             # A fork may give one output its copy of a beat that still stands at the input.
             came = np.searchsorted(taken, cycles, side="right") + (len(wanted) > 1)
             for beat, count in enumerate(came):
@@ -127,3 +127,12 @@ def check_operator(spec: Any, *x: ArrayLike, seed: int = 0, timeout_cycles: int 
                         f"beats on port {number} must have come, but it came after {count}"
                     )
     return timing
+
+
+def _needs(spec: Any, port: int, number: int) -> Any:
+    """How many beats of input ``number`` each beat of output ``port`` waits for."""
+    if isinstance(spec, Network):
+        return spec.needs(port, number)
+    if hasattr(spec, "turns"):
+        return np.searchsorted(spec.turns(number), spec.needs())
+    return spec.needs()

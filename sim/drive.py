@@ -16,6 +16,10 @@ from . import words
 __all__ = ["Port", "Run", "Timing", "ports"]
 
 
+# The share of whole stalls that are long ones.
+_LONG = 0.25
+
+
 @dataclass(frozen=True)
 class Timing:
     """Cycles measured without stalls; cycle 0 is the one of the first input transfer."""
@@ -124,6 +128,8 @@ class _Stalls:
         if not self._bits:
             length = int(self._rng.integers(1, 24))
             chance = self._rng.choice([0.0, 0.2, 0.5, 0.8, 1.0])
+            if chance == 1.0 and self._rng.random() < _LONG:
+                length *= 8  # long enough for the other end to run into what is still needed
             self._bits = [bool(b) for b in self._rng.random(length) < chance]
         return self._bits.pop()
 

@@ -158,11 +158,17 @@ class Bench:
         frames: Int | tuple[Int, ...],
         *stalls: Stalls,
         watch: Mapping[str, int] = MappingProxyType({}),
+        latency_cycles: int = 0,
     ) -> list[Result]:
         """Whole frames ``(frames, beats, lanes)``, a tuple of them for several inputs, once for
-        each of ``stalls``."""
+        each of ``stalls``; for ``latency_cycles`` see :meth:`Play.frames`."""
         _check_frames(self.inputs, as_tuple(frames))
-        plays = [Play.frames(frames, self.outputs, stalls=kind, watch=watch) for kind in stalls]
+        plays = [
+            Play.frames(
+                frames, self.outputs, stalls=kind, watch=watch, latency_cycles=latency_cycles
+            )
+            for kind in stalls
+        ]
         count = len(as_tuple(frames)[0])
         return [Result.of(r, self.outputs, count) for r in self.run(plays)]
 
@@ -306,7 +312,8 @@ def simulate_build(build: Build, *codes: Int, stalls: Stalls = "none") -> Result
     build.graph.check(*codes)
     bench = bench_of(build)
     frames = tuple(port.beats(x) for port, x in zip(bench.inputs, codes, strict=True))
-    return bench.simulate(frames, stalls)[0].check()
+    late = build.plan.latency_cycles
+    return bench.simulate(frames, stalls, latency_cycles=late)[0].check()
 
 
 def _check_frames(ports: tuple[axis.Port, ...], frames: tuple[Int, ...]) -> None:

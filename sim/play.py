@@ -72,14 +72,19 @@ class Play:
         *,
         stalls: Stalls = "none",
         watch: Mapping[str, int] = MappingProxyType({}),
+        latency_cycles: int = 0,
     ) -> Play:
-        """Whole frames ``(frames, beats, lanes)``; a tuple of them for several inputs."""
+        """Whole frames ``(frames, beats, lanes)``; a tuple of them for several inputs.
+
+        A design that takes ``latency_cycles`` may be silent as long, several times over.
+        """
         inputs = as_tuple(frames)
         return cls(
             inputs=tuple(Transfers.frames(x) for x in inputs),
             expected=tuple(len(inputs[0]) * int(port.frame) for port in outputs),
             stalls=stalls,
             watch=watch,
+            idle_cycles=max(cls.idle_cycles, 4 * latency_cycles),
         )
 
 

@@ -18,7 +18,7 @@ from sqwire.hw.ports import as_tuple, one_or_all
 
 from .check import check_operator
 from .compare import first_difference
-from .netlist import ecp5_bench
+from .netlist import netlist_bench
 from .network import Bench, bench_of
 from .play import Play, Recording, Result
 from .report import Finding, Level, Report
@@ -90,15 +90,17 @@ def verify(
 
     progress(f"build the simulation of the {level}")
     beats, count = max(int(port.frame) for port in build.inputs), len(codes[0])
-    bench = bench_of(build) if level == "network" else ecp5_bench(build)
+    bench = bench_of(build) if level == "network" else netlist_bench(build)
     progress(f"simulate {count} frames without stalls, {count} with")
     some = tuple(x[: max(1, _WATCHED_BEATS // beats)] for x in codes)
     watch = _watch(build.plan, len(some[0]), _WATCHED_BEATS) if level == "network" else {}
+    beats_in, late = _beats(bench.inputs, codes), build.plan.latency_cycles
+    one = tuple(x[:1] for x in beats_in)
     plays = [
-        Play.frames(_beats(bench.inputs, codes), bench.outputs, watch=watch),
-        Play.frames(_beats(bench.inputs, codes), bench.outputs, stalls="both"),
+        Play.frames(beats_in, bench.outputs, watch=watch, latency_cycles=late),
+        Play.frames(beats_in, bench.outputs, stalls="both", latency_cycles=late),
         replace(
-            Play.frames(_beats(bench.inputs, (x[:1] for x in codes)), bench.outputs),
+            Play.frames(one, bench.outputs, latency_cycles=late),
             rest_cycles=build.plan.settle_cycles,
         ),
     ]
@@ -229,7 +231,8 @@ def _trace(bench: Bench, build: Build, codes: tuple[Int, ...]) -> list[Finding]:
     """The layers of one frame, played alone: its output was wrong, so where does that begin."""
     watch = _watch(build.plan, 1, _ALL)
     x = _beats(bench.inputs, codes)
-    (recording,) = bench.run([Play.frames(x, bench.outputs, watch=watch)])
+    late = build.plan.latency_cycles
+    (recording,) = bench.run([Play.frames(x, bench.outputs, watch=watch, latency_cycles=late)])
     return [f for f in _layers(build.graph, codes, recording, watch) if not f.passed]
 
 

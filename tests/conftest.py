@@ -143,7 +143,7 @@ def crossed_build(tmp_path_factory) -> Build:
     return compile_model(crossed_network(0), tmp_path_factory.mktemp("build") / "crossed")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def qonnx_builder() -> type[QonnxBuilder]:
     """:class:`QonnxBuilder`."""
     return QonnxBuilder

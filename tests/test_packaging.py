@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("hw", "compiler", "sim", "boards", "train")
 
 
-def test_wheel_holds_every_module(tmp_path):
+def test_wheel_holds_every_module_and_the_verilog_it_reads(tmp_path):
     copy = tmp_path / "source"
     copy.mkdir()
     tracked = ["pyproject.toml", "README.md", "LICENSE", "src", *FOLDERS]
@@ -24,6 +24,6 @@ def test_wheel_holds_every_module(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     for folder in FOLDERS:
-        for file in (ROOT / folder).rglob("*.py"):
+        for file in (x for x in (ROOT / folder).rglob("*") if x.suffix in (".py", ".v", ".cpp")):
             assert f"sqwire/{file.relative_to(ROOT)}" in held
     assert {"sqwire/cli.py", "sqwire/py.typed", "sqwire/__init__.py"} <= held

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from . import layers
+from . import layers, matching_layers
 from .method import Method, Weights
 from .qat import QAT, Site
 from .quantizer import ActQuantizer, Step
@@ -15,7 +15,10 @@ from .trace import LINEAR, Traced
 
 __all__ = ["Builder"]
 
-_MOVES = (layers.Concat, layers.MaxPool, layers.Upsample, layers.Flatten, layers.Noise)
+_MOVES = (
+    layers.Concat, layers.MaxPool, layers.Upsample, layers.Flatten, layers.Noise,
+    matching_layers.Channels, matching_layers.Edges,
+)  # fmt: skip
 
 
 class Builder:
@@ -42,6 +45,8 @@ class Builder:
         self.closed: dict[str, str] = {}
         self.parent: dict[str, str] = {}
         self.quantizers: dict[str, tuple[int, bool]] = {}
+        # For layers that share weights and functions, the first one's quantizer.
+        self.twins: dict[tuple[Any, ...], str] = {}
 
     def build(self, steps_per_epoch: int) -> QAT:
         order = {t.name: self.place(t) for t in self.traced.values()}
@@ -50,6 +55,7 @@ class Builder:
             placed = order[name]
             ends.append(placed if self.is_logits(name) else self.close(placed))
         self.share()
+        self.compare()
         return QAT(self.sites, tuple(ends), self.method, steps_per_epoch)
 
     def place(self, t: Traced) -> str:
@@ -62,12 +68,14 @@ class Builder:
                 return self.put(t.name, self.linear(t), self.close(t.inputs[0]))
             if isinstance(t.layer, layers.Pointwise):
                 return self.put(t.name, t.layer, t.inputs[0])
+            if isinstance(t.layer, matching_layers.Head) and self.comparable(t.inputs[0]):
+                return self.put(t.name, t.layer, t.inputs[0])
             if isinstance(t.layer, layers.Noise) and not self.is_closed(t.inputs[0]):
                 return self.put(t.name, t.layer, t.inputs[0])
             closed = tuple(self.close(i) for i in t.inputs)
         except ValueError as error:
             raise ValueError(f'Layer "{t.name}": {error}') from error
-        if isinstance(t.layer, layers.Add | layers.Concat):
+        if isinstance(t.layer, layers.Add | layers.Concat | matching_layers.Cost):
             self.unite(closed)
         return self.put(t.name, t.layer, *closed)
 
@@ -84,6 +92,25 @@ class Builder:
                 weight = nn.Parameter(first.contiguous(), requires_grad=weight.requires_grad)
             self.shared[source] = Weights(weight, self.methods[t.name])
         return layers.Linear(source, self.shared[source])
+
+    def comparable(self, name: str) -> bool:
+        """Whether a tensor is sums of products alone, so that its channels share a scale."""
+        layer = self.sites[name].layer
+        return (
+            isinstance(layer, layers.Linear)
+            and layer.bias is None
+            and not getattr(self.methods[name], "per_channel", False)
+        )
+
+    def compare(self) -> None:
+        """Sums that nobody reads but a head are compared as integers in evaluation too."""
+        for site in self.sites.values():
+            if isinstance(site.layer, matching_layers.Head):
+                (name,) = site.inputs
+                source = self.sites[name].layer
+                readers = [n for s in self.sites.values() for n in s.inputs].count(name)
+                if isinstance(source, layers.Linear) and readers == 1:
+                    source.compared = name not in self.outputs
 
     def is_closed(self, name: str) -> bool:
         """Whether the tensor of that name is made of codes."""
@@ -106,6 +133,8 @@ class Builder:
                 positive = self.keeps_positive(function, positive)
             if isinstance(self.sites[root].layer, layers.Add | layers.AvgPool) and not functions:
                 positive = all(self.unsigned(i) for i in self.sites[root].inputs)
+            elif isinstance(cost := self.sites[root].layer, matching_layers.Cost) and not functions:
+                positive = cost.positive
             act, count = f"{root}.act", 1
             while act in self.sites or act in self.traced:
                 count += 1
@@ -119,6 +148,10 @@ class Builder:
             if isinstance(self.sites[root].layer, layers.Add):
                 # A sum keeps the step of what is added, so that the circuit only has to clamp it.
                 self.unite([act, *self.sites[root].inputs])
+            if root in self.traced and isinstance(self.traced[root].layer, LINEAR):
+                # Twins keep one step, so that one circuit may serve both.
+                key = (self.traced[root].layer, *functions)
+                self.unite([self.twins.setdefault(key, act), act])
         return self.closed[name]
 
     def keeps_positive(self, function: object, before: bool) -> bool:
@@ -179,6 +212,8 @@ class Builder:
 
     def is_logits(self, name: str) -> bool:
         """Whether an output is an affine function of sums, which the host can apply."""
+        if isinstance(self.sites[name].layer, matching_layers.Head):
+            return True
         while isinstance(self.sites[name].layer, layers.Pointwise):
             function = self.sites[name].layer.function
             if isinstance(function, (nn.ReLU, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.SiLU)):

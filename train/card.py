@@ -77,8 +77,15 @@ class Card:
 
     @property
     def weights(self) -> int:
-        """Weights of all layers, zeros included, and those of layers that were removed."""
-        return sum(layer.weights for layer in self.layers) + self.removed
+        """Weights of all layers, zeros included, shared ones once, and those of layers that were
+        removed."""
+        return sum(layer.weights for layer in self.own) + self.removed
+
+    @property
+    def own(self) -> tuple[Layer, ...]:
+        """Layers without those that only use the weights of another one once more."""
+        shared = self.facts.get("shared", {})
+        return tuple(layer for layer in self.layers if layer.name not in shared)
 
     @property
     def removed(self) -> int:
@@ -88,7 +95,7 @@ class Card:
     @property
     def nonzeros(self) -> int:
         """Weights that are not zero."""
-        return sum(layer.nonzeros for layer in self.layers)
+        return sum(layer.nonzeros for layer in self.own)
 
     @property
     def zeros(self) -> float:
@@ -98,19 +105,19 @@ class Card:
     @property
     def compression(self) -> float:
         """Honest: float bits of the weights over all bits stored for every layer."""
-        return FLOAT_BITS * self.weights / sum(layer.stored_bits for layer in self.layers)
+        return FLOAT_BITS * self.weights / sum(layer.stored_bits for layer in self.own)
 
     @property
     def papers_compression(self) -> float:
         """As papers on sparsity count: nonzero weights only; where they stand and all constants
         are free."""
-        stored = sum(layer.nonzeros * layer.weight_bits for layer in self.layers)
+        stored = sum(layer.nonzeros * layer.weight_bits for layer in self.own)
         return FLOAT_BITS * self.weights / stored if stored else math.inf
 
     @property
     def papers_width_compression(self) -> float:
         """As papers on widths count: every weight at its layer's width without the sign."""
-        stored = sum(layer.weights * (layer.weight_bits - 1) for layer in self.layers)
+        stored = sum(layer.weights * (layer.weight_bits - 1) for layer in self.own)
         return FLOAT_BITS * self.weights / stored if stored else math.inf
 
     @property

@@ -10,13 +10,14 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from . import functions, ops
+from . import functions, matching_ops, ops
 from .frozen import Frozen
 from .qat import QAT
 
 __all__ = ["check", "export", "to_qonnx"]
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
+OWN_DOMAIN = "sqwire"
 OPSET = 14  # the first with HardSwish
 IR_VERSION = 8  # readers of QONNX refuse the newest ones
 _CHUNK = 1 << 20
@@ -126,6 +127,22 @@ class _Writer:
                 )  # fmt: skip
             case ops.Upsample():
                 out = self.upsample(name, op, sources[0])
+            case matching_ops.Channels():
+                out = self.cut(name, sources[0], [op.start], [op.stop], [1])
+            case matching_ops.PadCrop():
+                out = self.edges(name, op.edges, inputs[0], sources[0])
+            case matching_ops.CostVolume():
+                out = self.node(
+                    "CostVolume", name, sources, domain=OWN_DOMAIN, shifts=op.shifts, form=op.form
+                )
+            case matching_ops.SubpixelArgMax():
+                out = self.node("SubpixelArgMax", name, sources, domain=OWN_DOMAIN, parts=op.parts)
+            case matching_ops.Bilinear():
+                scales = self.constant(f"{name}_scales", [1.0, 1.0, op.factor, op.factor])
+                out = self.node(
+                    "Resize", name, [sources[0], "", scales], mode="linear",
+                    coordinate_transformation_mode="asymmetric",
+                )  # fmt: skip
             case ops.Logits():
                 # The mean of a pool, not its sum, is what the tensor holds.
                 gain = op.gain * self.taps(inputs[0])
@@ -154,8 +171,31 @@ class _Writer:
         return isinstance(op, ops.Staircase | ops.AddCodes) and self.flat(inputs[0])
 
     def taps(self, node: str) -> int:
-        op = self.network.nodes[node].op
-        return op.taps if isinstance(op, ops.SumPool) else 1
+        op, inputs = self.network.nodes[node].op, self.network.nodes[node].inputs
+        if isinstance(op, matching_ops.PadCrop):
+            return self.taps(inputs[0])
+        return op.taps if isinstance(op, ops.SumPool | matching_ops.Bilinear) else 1
+
+    def cut(
+        self, name: str, source: str, starts: list[int], ends: list[int], axes: list[int]
+    ) -> str:
+        given = {"starts": starts, "ends": ends, "axes": axes}
+        return self.node("Slice", name, [source, *(self.whole(f"{name}_{k}", v)
+                                                   for k, v in given.items())])  # fmt: skip
+
+    def edges(self, name: str, edges: tuple[int, int, int, int], before: str, source: str) -> str:
+        top, left, bottom, right = edges
+        if min(edges) < 0:
+            _, height, width = self.shapes[before]
+            starts = [max(0, -top), max(0, -left)]
+            ends = [height - max(0, -bottom), width - max(0, -right)]
+            title = f"{name}.crop" if max(edges) > 0 else name
+            source = self.cut(title, source, starts, ends, [2, 3])
+        if max(edges) > 0:
+            top, left, bottom, right = (max(0, e) for e in edges)
+            pads = self.whole(f"{name}_pads", [0, 0, top, left, 0, 0, bottom, right])
+            source = self.node("Pad", name, [source, pads], mode="constant")
+        return source
 
     def conv(self, name: str, op: ops.Conv, source: str) -> str:
         weight = self.weight(name, op.weight, op.bits)
@@ -219,6 +259,11 @@ class _Writer:
         self.constants.append(numpy_helper.from_array(array.reshape(np.shape(value)), name))
         return name
 
+    def whole(self, name: str, values: list[int]) -> str:
+        """A constant of int64, as sizes are in ONNX."""
+        self.constants.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
+        return name
+
     def node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
         output = f"{name}_out"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
@@ -266,6 +311,8 @@ class _Writer:
             results.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *size]))
         graph = helper.make_graph(self.nodes, "sqwire", [x], results, self.constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(QUANT_DOMAIN, 1)]
+        if any(node.domain == OWN_DOMAIN for node in self.nodes):
+            opsets.append(helper.make_opsetid(OWN_DOMAIN, 1))
         model = helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sqwire"
         )

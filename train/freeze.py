@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from . import layers, ops
+from . import layers, matching_layers, matching_ops, ops
 from .exact import Chain, settle
 from .fold import Line, divided, double, line_or_function, rounded
 from .frozen import Frozen, Node
@@ -138,6 +138,18 @@ class _Freezer:
                 self.moved(name, pool, x)
             case layers.Upsample(), [_Closed() as x]:
                 self.moved(name, ops.Upsample(layer.factor), x)
+            case matching_layers.Channels(), [_Closed() as x]:
+                chosen = layer.chosen(self.channels(x.node))
+                part = matching_ops.Channels(chosen.start, chosen.stop)
+                self.moved(name, part, x)
+                if x.node in self.constants:
+                    self.constants[name] = self.constants[x.node][chosen.start : chosen.stop]
+            case matching_layers.Edges(), [_Closed() as x]:
+                self.moved(name, matching_ops.PadCrop(layer.edges), x)
+            case matching_layers.Cost(), [_Closed() as x, _Closed() as y]:
+                self.values[name] = self.cost(name, layer, x, y)
+            case matching_layers.Head(), [x]:
+                self.values[name] = self.head(name, layer, x)
             case _:
                 raise ValueError(f"{type(layer).__name__} cannot be frozen here")
 
@@ -205,6 +217,29 @@ class _Freezer:
         count = self.channels(name)
         return _Open(name, (Line(np.full(count, x.scale), np.zeros(count)),))
 
+    def cost(self, name: str, layer: matching_layers.Cost, x: _Closed, y: _Closed) -> _Open:
+        if layer.positive and abs(x.scale - y.scale) > 1e-6 * x.scale:
+            raise ValueError(f"its inputs must have one step, not {x.scale} and {y.scale}")
+        op = matching_ops.CostVolume(layer.volume.shifts, layer.volume.form)
+        self.add(name, op, x.node, y.node)
+        if (worst := self.nodes[name].bounds.magnitude) >= ACC_LIMIT:
+            raise ValueError(f"its sums must be below 2^24 for exact float32, not {worst}")
+        gain = x.scale if layer.positive else x.scale * y.scale
+        return _Open(name, (Line(np.full(op.shifts, gain), np.zeros(op.shifts)),))
+
+    def head(self, name: str, layer: matching_layers.Head, x: _Open | _Closed) -> _Open:
+        """The integers of the head; the scores' common scale decides nothing."""
+        head = layer.head
+        node = self.add(name, matching_ops.SubpixelArgMax(head.parts), x.node)
+        taps = 1
+        if head.factor > 1:
+            up = matching_ops.Bilinear(head.factor)
+            node, taps = self.add(f"{name}.up", up, node), up.taps
+        if any(head.edges):
+            node = self.add(f"{name}.crop", matching_ops.PadCrop(head.edges), node)
+        # A code of subpixel is 1 / parts of a shift, and a shift is `factor` pixels.
+        return _Open(node, (Line(np.full(1, head.factor / (head.parts * taps)), np.zeros(1)),))
+
     def average(self, name: str, layer: layers.AvgPool, x: _Closed) -> _Open:
         kernel, stride, whole = layer.kernel, layer.stride, layer.kernel is None
         if kernel is None:
@@ -265,6 +300,13 @@ def _quantizers(qat: QAT) -> list[ActQuantizer]:
 
 
 def _facts(qat: QAT) -> dict[str, Any]:
+    first: dict[nn.Module, str] = {}
+    shared = {}
+    for name in qat.sites:
+        if isinstance(layer := qat.layer(name), layers.Linear):
+            owner = first.setdefault(layer.weights, name)
+            if owner != name:
+                shared[name] = owner
     return {
         "method": type(qat.method).__name__,
         "settings": asdict(qat.method),  # type: ignore[call-overload]
@@ -272,5 +314,6 @@ def _facts(qat: QAT) -> dict[str, Any]:
         "seed": torch.initial_seed(),
         "data": "a loop of the user's own",
         "calibration": "clip levels from the first quantized batch, then learned",
+        "shared": shared,
         "excluded": [n for n, w in qat.weights() if type(w.method) is not type(qat.method)],
     }

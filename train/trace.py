@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 from torch.nn.utils import parametrize
 
-from . import layers
+from . import layers, matching, matching_layers
 from .calls import arguments, as_module
 from .layers import Pointwise
 
@@ -20,11 +20,12 @@ __all__ = ["Scalar", "Traced", "trace"]
 LINEAR = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linear)
 NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 FUNCTION = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.Sigmoid)
+MATCHING = (matching.CostVolume, matching.Disparity, matching.PadCrop)
 NOISE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 KNOWN = (
     "Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, "
     "LeakyReLU, Hardswish, SiLU, Sigmoid, max and average pools, add, cat, Upsample, interpolate, "
-    "flatten, Dropout"
+    "flatten, Dropout, slices of channels, CostVolume, Disparity, PadCrop"
 )
 
 
@@ -68,7 +69,7 @@ def trace(model: nn.Module) -> tuple[list[Traced], list[str]]:
         model = nn.Sequential(model)  # a module of torch itself would be traced inside
     model = copy.deepcopy(model)
     try:
-        traced = fx.symbolic_trace(model)
+        traced = fx.GraphModule(model, _Tracer().trace(model))
     except Exception as error:  # user code runs here, and raises what it likes
         line = " ".join(str(error).split())[:200]
         raise ValueError(
@@ -90,6 +91,13 @@ def _all_seen(model: nn.Module, traced: fx.GraphModule) -> None:
                 "this one; use it in forward in the mode that the model is in (train or eval), "
                 "or delete it"
             )
+
+
+class _Tracer(fx.Tracer):
+    """Our own modules are layers, not to be looked into."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, MATCHING) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Walk:
@@ -163,9 +171,16 @@ class _Walk:
         return f"{kind}{count}"
 
     def module(self, node: fx.Node, name: str, module: nn.Module) -> None:
+        if isinstance(module, matching.CostVolume):
+            self.add(node, name, matching_layers.Cost(module), *self.sources(node, 2))
+            return
         (source,) = self.sources(node, 1)
         _check_plain(module)
         match module:
+            case matching.PadCrop():
+                self.add(node, name, matching_layers.Edges(module), source)
+            case matching.Disparity():
+                self.add(node, name, matching_layers.Head(module), source)
             case nn.Identity():
                 self.names[node] = source
             case _ if isinstance(module, LINEAR):
@@ -224,6 +239,8 @@ class _Walk:
             self.arithmetic(node, _ARITHMETIC[key])
         elif key in ("cat", "concat"):
             self.concat(node)
+        elif key == "getitem":
+            self.part(node)
         elif key == "contiguous":
             (self.names[node],) = self.sources(node, 1)
         elif (found := as_module(key, node)) is not None:
@@ -261,6 +278,20 @@ class _Walk:
             "div": lambda: (1 / number, 0.0),
         }[kind]()
         self.add(node, self.number("scale"), Pointwise(Scalar(gain, bias)), self.names[tensor])
+
+    def part(self, node: fx.Node) -> None:
+        """Of slices only those of channels."""
+        (source,) = self.sources(node, 1)
+        chosen: Any = node.args[1]
+        if not (
+            isinstance(chosen, tuple)
+            and len(chosen) >= 2
+            and all(isinstance(c, slice) for c in chosen)
+            and all(c == slice(None) for k, c in enumerate(chosen) if k != 1)
+            and chosen[1].step in (None, 1)
+        ):
+            raise ValueError(f"a slice must be of channels, as x[:, 1:3], not x[{chosen}]")
+        self.add(node, self.number("part"), matching_layers.Channels(chosen[1]), source)
 
     def concat(self, node: fx.Node) -> None:
         given = arguments(node, dim=0, axis=None)

@@ -25,7 +25,13 @@ def _constraints(board: Board) -> str:
 def _map(board: Board, top: str, pads: bool) -> list[str]:
     multipliers = " -dsp" if board.resources.dsp else ""
     device = "u" if board.device == "up5k" else "hx"
-    return [f"synth_ice40 -device {device}{multipliers} -top {top} -run :check"]
+    return [
+        # There is no LUT RAM: a memory that asks for it becomes block RAM or flip-flops.
+        "setattr -unset ram_style m:* t:$mem*",
+        f"synth_ice40 -device {device}{multipliers} -top {top} -run :check",
+        # Registers that went into a multiplier start at 0 there, which is what is left to say so.
+        "setattr -unset init t:SB_MAC16 %co1:+[O] w:* %i",
+    ]
 
 
 def _route(board: Board, clock_hz: int, seed: int) -> list[str]:

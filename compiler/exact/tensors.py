@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .matching import MATCHING, linear
 from .rules import Gathered, Grouped, Rule, Spec, Value, constant, moved
 from .scalars import exp, integer_type, larger
 
@@ -496,6 +497,8 @@ def resize(spec: Spec) -> Rule:
         given = spec.array(k).reshape(-1) if spec.has(k) else spec.attributes["scales"]
         scales = [Fraction(s) for s in given]
         sizes = [math.floor(n * s) for n, s in zip(shape, scales, strict=True)]
+    if spec.attributes.get("mode", "nearest") == "linear":
+        return linear(spec, int(scales[-1]))
     half = Fraction(1, 2)
 
     def source(x: int, n: int, m: int, scale: Fraction) -> int:
@@ -575,5 +578,6 @@ TENSORS: Mapping[str, Callable[[Spec], Any]] = {
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
     "Upsample": resize,
+    **MATCHING,
 }
 """Each operator by name."""

@@ -100,7 +100,7 @@ class Search:
             for sharpness in _SHARPNESS[min(attempt, 1) :]:
                 self.beta = min(sharpness / max(1.0, float(np.sqrt(self.mean))), 3.0)
                 for _ in range(rounds):
-                    if bound >= _ENOUGH * best[0]:
+                    if bound >= (_ENOUGH if self.parts == 1 else _GOOD) * best[0]:
                         break
                     moved = [self._swap_outputs(k) for k in range(self.parts)]
                     moved.append(self._swap_inputs() if self.parts == 1 else self._share_out())

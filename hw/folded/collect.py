@@ -73,12 +73,12 @@ class Collect(wiring.Component):
         with m.If(self.freed):
             m.d.sync += buffer.eq(buffer + 1)
 
+        place, row = self._place(m, beat, issue, last)
         # Cycle 1: which lane has each channel. Cycle 2: the lanes show it.
-        chosen = self._choose(m, beat, pipe(m, issue, 1, "issue"))
-        group_bits = (layout.group - 1).bit_length()
+        chosen = self._choose(m, beat, place, pipe(m, issue, 1, "issue"))
         m.d.sync += [
             self.show.eq(Cat(chosen)),
-            self.show_row.eq(pipe(m, beat >> group_bits, 1, "row")),
+            self.show_row.eq(pipe(m, row, 1, "row")),
             self.show_buffer.eq(pipe(m, buffer, 1, "buffer")),
         ]
 
@@ -115,7 +115,22 @@ class Collect(wiring.Component):
         m.d.comb += [self.o.payload.as_value().eq(word), self.o.valid.eq(some)]
         return m
 
-    def _choose(self, m, beat, valid):
+    def _place(self, m, beat, issue, last):
+        """Place in its group and row of a channel where lanes take them in turn."""
+        group = self.spec.program.layout.group
+        bits = (group - 1).bit_length()
+        if group == 1 << bits:
+            return beat[:bits], beat[bits:]
+        place, row = Signal(bits), Signal(max(self.spec.program.row_bits, 1))
+        full = place == group - 1
+        with m.If(issue):
+            m.d.sync += [
+                place.eq(Mux(last | full, 0, place + 1)),
+                row.eq(Mux(last, 0, row + full)),
+            ]
+        return place, row
+
+    def _choose(self, m, beat, place, valid):
         """For each lane, one cycle after ``beat``: does it have a channel of that beat."""
         spec, layout = self.spec, self.spec.program.layout
         bits = (layout.group - 1).bit_length()
@@ -126,7 +141,7 @@ class Collect(wiring.Component):
         columns = columns.reshape(-1, spec.channel_beats)
         if (columns == np.arange(spec.channel_beats) % layout.group).all():
             low = Signal(bits)
-            m.d.sync += low.eq(beat)
+            m.d.sync += low.eq(place)
             choices = [low] * len(columns)
         else:
             words = pack(columns, [bits] * len(columns))

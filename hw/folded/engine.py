@@ -5,9 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from ..arrays import frozen
 from ..beat import Beat
@@ -15,15 +13,13 @@ from ..ranges import Range
 from ..steps import Steps
 from . import multiply, requantise
 from .check import check
-from .collect import Collect
-from .fetch import Fetch
-from .lane import Lane
+from .circuit import Circuit
 from .linebuffer import LineBuffer
-from .memory import Store, pipe
+from .memories import Memories
+from .memory import LUTS_A_BLOCK
 from .program import Program
 from .raster import Raster
 from .timing import departures, interval_cycles, latest, set_slots
-from .walk import Walk
 
 __all__ = ["Folded"]
 
@@ -32,7 +28,7 @@ _ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Folded:
+class Folded(Memories):
     """``o[r, c, k] = f_k(bias[k] + sum over (i, j, ch) of weight[k, i, j, ch] *
     x[r*sh - top + i*dh, c*sw - left + j*dw, ch])``, zeros outside the frame.
 
@@ -44,6 +40,10 @@ class Folded:
     each in their order, ``lanes_in`` (``lanes_out``) a beat. ``program.layout`` has these counts.
 
     ``steps`` are the functions f, one an output channel; without them accumulators come out.
+    ``block_luts`` is how many LUTs a block RAM is worth where memories may be made of both.
+    ``reach`` is what the sum of products of each output channel can be, where that is known to be
+    less than the range of codes and the weights allow: then accumulators are narrower and f is
+    simpler.
     ``multiplier`` is ``"lut"``, ``"dsp"`` or ``"digit"``. ``slots`` is how many positions the
     line buffer holds, a power of two; 0: as many as are needed to start one position while
     the next one is written.
@@ -76,6 +76,8 @@ class Folded:
     multiplier: str = "lut"
     slots: int = 0
     pace_cycles: int = 0
+    reach: tuple[Range, ...] | None = None
+    block_luts: int = LUTS_A_BLOCK
 
     def __post_init__(self):
         object.__setattr__(self, "weight", frozen(self.weight))
@@ -97,9 +99,24 @@ class Folded:
                     f"Folded: steps must be one an output channel ({self.channels_out}), "
                     f"not {len(self.steps)}"
                 )
+        if self.reach is not None:
+            self._check_reach()
         check(self.program, self.weight, products=self.multiplier != "digit")
         multiply.multiplier(self.multiplier, self.range, self.program.values, 1)
         set_slots(self, "Folded")
+
+    def _check_reach(self):
+        if len(self.reach) != self.channels_out:
+            raise ValueError(
+                f"Folded: reach must be one an output channel ({self.channels_out}), "
+                f"not {len(self.reach)}"
+            )
+        for channel, (own, most) in enumerate(zip(self.reach, self._bounds, strict=True)):
+            if own.lo < most.lo or own.hi > most.hi:
+                raise ValueError(
+                    f"Folded: reach of channel {channel} must lie in {most.lo}..{most.hi} "
+                    f"(its weights and the range of codes), not {own.lo}..{own.hi}"
+                )
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -128,9 +145,14 @@ class Folded:
 
     # Ranges.
 
-    @cached_property
+    @property
     def sum_ranges(self) -> tuple[Range, ...]:
         """For each output channel, the smallest and largest sum of products."""
+        return self._bounds if self.reach is None else self.reach
+
+    @cached_property
+    def _bounds(self) -> tuple[Range, ...]:
+        """What range and weights allow the sums to be."""
         code = self.range
         if any(self.padding):
             code = Range.span([code, Range(0, 0)])
@@ -167,13 +189,16 @@ class Folded:
             ranges = self.sum_ranges[element::lanes_out]
             bias = self.bias[element::lanes_out]
             if self.steps is None:
-                circuits.append(requantise.Identity(Range.span(ranges), bias))
+                circuits.append(requantise.Identity(Range.span(ranges), bias, self.block_luts))
                 continue
             steps = tuple(
                 Steps(s.thresholds - b, s.levels)
                 for s, b in zip(self.steps[element::lanes_out], bias, strict=True)
             )
-            circuits.append(requantise.choose(steps, ranges, multiply=self.multiplier != "digit"))
+            multiply = self.multiplier != "digit"
+            circuits.append(
+                requantise.choose(steps, ranges, multiply=multiply, worth=self.block_luts)
+            )
         return tuple(circuits)
 
     # Streams.
@@ -211,6 +236,11 @@ class Folded:
     def position_cycles(self) -> int:
         """Cycles from position to position, where nothing holds them up."""
         return max(self.program.cycles, self.channel_beats, self.pace_cycles)
+
+    @property
+    def run_cycles(self) -> int:
+        """Cycles from the start of a position in which it reads the line buffer."""
+        return self.program.cycles
 
     @property
     def fetch_cycles(self) -> int:
@@ -260,6 +290,15 @@ class Folded:
     def needs(self) -> np.ndarray:
         return np.repeat(self.raster.needs * self.beats_position, self.channel_beats)
 
+    @property
+    def rhythm(self) -> tuple:
+        """All that says when beats come and go."""
+        return (
+            self.raster, self.slots, self.buffers, self.beats_position, self.channel_beats,
+            self.program.cycles, self.pace_cycles, self.fetch_cycles, self.first_cycles,
+            self.collect_cycles,
+        )  # fmt: skip
+
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready.
 
@@ -284,107 +323,6 @@ class Folded:
         count as taken.
         """
         return (self.slots - self.raster.lead) * self.beats_position
-
-    # Memories.
-
-    @property
-    def buffers(self) -> int:
-        """Positions of which finished accumulators are kept, so that none waits for the sink."""
-        longest = max(self.position_cycles, self.beats_position)
-        wanted = -(-(self.first_cycles + self.channel_beats) // longest)
-        return max(2, 1 << (wanted - 1).bit_length())
-
-    @property
-    def buffer_bits(self) -> int:
-        """Bits that tell them apart."""
-        return (self.buffers - 1).bit_length()
-
-    @property
-    def queue_depth(self) -> int:
-        """Output beats for which there is room: as many as are under way at once."""
-        return max(16, 1 << (self.collect_cycles + 1).bit_length())
-
-    @property
-    def slot_bits(self) -> int:
-        """Bits of a position in the line buffer."""
-        return (self.slots - 1).bit_length()
-
-    @property
-    def address_bits(self) -> int:
-        """Bits of an address of a bank."""
-        return self.program.local_bits + self.slot_bits
-
-    @property
-    def bank_store(self) -> Store:
-        depth = self.slots << self.program.local_bits
-        return Store("banks", depth, self.range.bits, False, self.program.layout.lanes)
-
-    @property
-    def acc_store(self) -> Store:
-        rows = 1 << self.program.row_bits
-        return Store("accumulators", rows, self.acc_bits, False, self.program.layout.lanes)
-
-    @property
-    def done_parts(self) -> int:
-        """Memories of finished accumulators in a lane: a LUT RAM is 16 deep, more need a switch."""
-        return -(-self.buffers // max(1, 16 >> self.program.row_bits))
-
-    @property
-    def done_store(self) -> Store:
-        rows = (self.buffers // self.done_parts) << self.program.row_bits
-        copies = self.program.layout.lanes * self.done_parts
-        return Store("done", rows, self.acc_bits, False, copies)
-
-    @property
-    def before_store(self) -> Store:
-        width = self.acc_bits * self.program.layout.lanes_out
-        return Store("before", self.channel_beats, width, False)
-
-    @property
-    def queue_store(self) -> Store:
-        return Store("queue", self.queue_depth, self.outputs[0].bits, False)
-
-    @property
-    def fetch_store(self) -> Store:
-        return Store("fetch", self.program.cycles, self.program.fetch_bits(), True)
-
-    @property
-    def execute_store(self) -> Store:
-        width = self.program.execute_bits(self.multiply.value_bits)
-        return Store("execute", self.program.cycles, width, True)
-
-    @property
-    def bank_rom(self) -> Store:
-        layout = self.program.layout
-        bits = (layout.ring - 1).bit_length()
-        return Store("bank_of_beat", self.beats_position, bits * layout.lanes_in, True)
-
-    @property
-    def lane_rom(self) -> Store:
-        layout = self.program.layout
-        bits = (layout.group - 1).bit_length() * layout.parts * layout.lanes_out
-        return Store("lane_of_beat", self.channel_beats, bits, True)
-
-    @property
-    def stores(self) -> tuple[Store, ...]:
-        """All memories: of what they are made and how large they are."""
-        own = [self.bank_store, self.done_store, self.before_store, self.queue_store]
-        if self.program.row_bits:
-            own.append(self.acc_store)
-        own += [self.fetch_store, self.execute_store, self.bank_rom, self.lane_rom]
-        for element, circuit in enumerate(self.requantise):
-            own += circuit.stores(f"requantise_{element}")
-        return tuple(own)
-
-    @property
-    def program_bits(self) -> int:
-        """Bits of the program."""
-        return self.fetch_store.bits + self.execute_store.bits
-
-    @property
-    def buffer_size_bits(self) -> int:
-        """Bits of the line buffer."""
-        return self.bank_store.bits
 
     @property
     def utilisation(self) -> float:
@@ -415,111 +353,4 @@ class Folded:
         return acc.reshape(len(x), self.beats_out, self.program.layout.lanes_out)
 
     def create(self) -> wiring.Component:
-        return _Component(self)
-
-
-class _Component(wiring.Component):
-    """Hardware of a :class:`Folded`.
-
-    Members
-    -------
-    i : ``In(stream)``
-        Channels of positions.
-    o : ``Out(stream)``
-        Channels of positions.
-    """
-
-    def __init__(self, spec: Folded):
-        self.spec = spec
-        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
-
-    def elaborate(self, platform):
-        m = Module()
-        spec, program = self.spec, self.spec.program
-        layout = program.layout
-        m.submodules.walk = walk = Walk(spec.raster, spec.slots, spec.fetch_cycles)
-        m.submodules.fetch = fetch = Fetch(spec)
-        m.submodules.buffer = buffer = LineBuffer(spec)
-        m.submodules.collect = collect = Collect(spec)
-        settled = Signal()
-        m.d.comb += [
-            self.i.ready.eq(walk.room & settled),
-            buffer.data.eq(self.i.payload),
-            buffer.write.eq(self.i.valid & self.i.ready),
-            walk.written.eq(buffer.written),
-            walk.whole.eq(buffer.whole),
-        ]
-
-        # After a reset accumulators hold rubbish, unless they have never been used: a position
-        # of zeros, whose result is dropped, tells the collector from where they go on. Nothing is
-        # taken before that, so that cycles counted from the first beat are always the same.
-        used, known, warming = Signal(reset_less=True), Signal(), Signal()
-        free = Signal(range(-1, spec.buffers), init=spec.buffers - 1)  # the sign says if any
-        start, warm, paced = Signal(), Signal(), Signal()
-        m.d.comb += [
-            settled.eq(known | ~used),
-            warm.eq(used & ~known & ~warming & fetch.idle),
-            start.eq(fetch.idle & paced & walk.ready & (free >= 0) & settled & ~warming),
-            fetch.start.eq(start | warm),
-            walk.start.eq(start),
-            walk.finish.eq(fetch.last & ~buffer.blank),
-        ]
-        m.d.sync += free.eq(free + collect.freed - fetch.start)
-        if spec.pace_cycles > program.cycles:
-            wait = Signal(range(-1, spec.pace_cycles), init=-1)  # its sign says if there is none
-            m.d.comb += paced.eq(wait < 0)
-            m.d.sync += wait.eq(Mux(start, spec.pace_cycles - 2, Mux(paced, wait, wait - 1)))
-        else:
-            m.d.comb += paced.eq(1)
-        with m.If(start):
-            m.d.sync += [used.eq(1), known.eq(1), buffer.blank.eq(0)]
-        with m.If(warm):
-            m.d.sync += [warming.eq(1), buffer.blank.eq(1)]
-        with m.If(warming & collect.freed):
-            # The difference of the last beat is taken before a position could give the next.
-            m.d.sync += [warming.eq(0), known.eq(1)]
-        m.d.comb += collect.drop.eq(warming)
-
-        m.d.comb += [
-            buffer.slot.eq(walk.slot),
-            buffer.outside_rows.eq(walk.outside_rows),
-            buffer.outside_columns.eq(walk.outside_columns),
-        ]
-        for name in ("rotation", "tap", "local"):
-            for a, b in zip(getattr(buffer, name), getattr(fetch, name), strict=True):
-                m.d.comb += a.eq(b)
-
-        # The cycle in which products are added, and which position they belong to.
-        cycles = spec.compute_cycles
-        running = pipe(m, fetch.running, cycles, "running", reset_less=False)
-        last = pipe(m, fetch.last, cycles - 2, "last", reset_less=False)
-        ended = pipe(m, last, 2, "ended", reset_less=False)
-        position = Signal(spec.buffer_bits)
-        with m.If(ended):
-            m.d.sync += position.eq(position + 1)
-        m.d.comb += collect.done.eq(last)
-        m.submodules.multiply = products = Module()
-        built = spec.multiply.build(products, list(buffer.x), list(fetch.value))
-        for number, (product, carry) in enumerate(built):
-            lane = Lane(spec, product, carry)
-            m.submodules[f"lane_{number}"] = lane
-            if carry is not None:
-                m.d.comb += lane.carry.eq(carry)
-            m.d.comb += [
-                lane.product.eq(product),
-                lane.row.eq(fetch.row[number]),
-                lane.starts.eq(fetch.starts[number // layout.ring]),
-                lane.write.eq(running),
-                lane.buffer.eq(position),
-                lane.show_row.eq(collect.show_row),
-                lane.show_buffer.eq(collect.show_buffer),
-                lane.show.eq(collect.show[number]),
-            ]
-            for part, shown in enumerate(lane.shown):
-                m.d.comb += collect.shown[number * spec.done_parts + part].eq(shown)
-        m.d.comb += [
-            self.o.valid.eq(collect.o.valid),
-            self.o.payload.eq(collect.o.payload),
-            collect.o.ready.eq(self.o.ready),
-        ]
-        return m
+        return Circuit(self)

@@ -55,10 +55,12 @@ class Layout:
     @staticmethod
     def check(lanes, ring, inputs, outputs, parts=1, lanes_in=1, lanes_out=1):
         """Refuse counts that do not divide as they must."""
-        if lanes < 1 or lanes & (lanes - 1):
-            raise ValueError(f"Folded: lanes must be a power of two, not {lanes}")
-        if ring < 1 or lanes % ring:
-            raise ValueError(f"Folded: ring must divide lanes ({lanes}), not {ring}")
+        if lanes < 1:
+            raise ValueError(f"Folded: lanes must be at least 1, not {lanes}")
+        if ring < 1 or ring & (ring - 1) or lanes % ring:
+            raise ValueError(
+                f"Folded: ring must be a power of two that divides lanes ({lanes}), not {ring}"
+            )
         groups = parts * lanes_out
         if parts < 1 or lanes_out < 1 or lanes % groups:
             raise ValueError(

@@ -6,12 +6,22 @@ import numpy as np
 from amaranth.hdl import Array, Const, Signal
 from amaranth.lib.memory import Memory
 
-__all__ = ["Store", "block_rams", "pack", "pipe", "program_rom", "ram", "rom", "tail"]
+__all__ = [
+    "LUTS_A_BLOCK",
+    "Store",
+    "block_rams",
+    "pack",
+    "pipe",
+    "program_rom",
+    "ram",
+    "rom",
+    "tail",
+]
 
 # Words and bits of the ways in which a block RAM of an ECP5 can be used.
 _SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-# LUTs that a block RAM is worth: a device has about 400 for each.
-_LUTS_A_BLOCK = 200
+# LUTs that a block RAM is worth, unless somebody knows better: a device has about 400 for each.
+LUTS_A_BLOCK = 200
 
 
 def block_rams(depth: int, width: int) -> int:
@@ -40,20 +50,31 @@ class Store:
     width: int
     rom: bool
     copies: int = 1
+    worth: int = LUTS_A_BLOCK
+    """LUTs that are as dear as a block RAM."""
+
+    @property
+    def cells(self) -> int:
+        """LUT RAM cells (TRELLIS_DPR16X4) of one copy if it is made of them."""
+        return 0 if self.rom else -(-self.width // 4) * -(-self.depth // 16)
 
     @property
     def luts(self) -> int:
-        """LUT sites of one copy if it is made of LUTs, about."""
+        """LUT sites of one copy if it is made of LUTs, about; two for a LUT RAM cell."""
         if self.rom:
             return self.width * max(1, -(-self.depth * 2 // 16) - 1)
-        cells = -(-self.width // 4) * -(-self.depth // 16)
-        return 2 * cells + self.width * (-(-self.depth // 16) - 1)
+        return 2 * self.cells + self.width * (-(-self.depth // 16) - 1)
+
+    @property
+    def sites(self) -> int:
+        """The same as placement sees it: a LUT RAM cell takes 4 LUTs, and the write port 2."""
+        return self.luts + 4 * self.cells
 
     @property
     def kind(self) -> str:
         if not self.width or (self.rom and self.depth < 2):
             return "none"
-        cheap = self.luts <= _LUTS_A_BLOCK * block_rams(self.depth, self.width)
+        cheap = self.sites <= self.worth * block_rams(self.depth, self.width)
         return "lut" if cheap else "block"
 
     @property

@@ -131,7 +131,7 @@ class Dsp:
         if not self.place:
             return values
         stored = values.copy()
-        stored[:, 1::2] -= values[:, ::2] < 0
+        stored[:, 1::2] -= values[:, : values.shape[1] // 2 * 2 : 2] < 0
         return stored
 
     def build(self, m, codes, fields):
@@ -140,7 +140,7 @@ class Dsp:
             return _each(m, self._one, codes, fields)
         k, built = self.place, []
         low, size = Range(self.value.lo, self.value.hi), _times(self.code, self.value).shape
-        for pair in range(0, len(codes), 2):
+        for pair in range(0, len(codes) - 1, 2):
             inner = Module()
             m.submodules[f"multiply_{pair}"] = inner
             first = Signal(low.shape)
@@ -156,6 +156,9 @@ class Dsp:
                 part = product[start : start + size.width]
                 carry = product[2 * k - 1] if start and signed else None
                 built.append((part.as_signed() if signed else part, carry))
+        if len(codes) % 2:
+            m.submodules["multiply_last"] = inner = Module()
+            built.append(self._one(inner, codes[-1], fields[-1]))
         return built
 
     def _one(self, m, code, field):

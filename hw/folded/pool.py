@@ -15,7 +15,7 @@ from .linebuffer import LineBuffer
 from .memory import Store, pipe, tail
 from .program import Program
 from .raster import Raster
-from .timing import interval_cycles, set_slots, starts
+from .timing import apart, arrived_by, interval_cycles, set_slots, starts
 from .walk import Walk
 
 __all__ = ["Pool"]
@@ -30,7 +30,8 @@ class Pool:
     outside the frame never win. One range for both.
 
     Timing: the codes under the kernel are read one a cycle, so an output position takes
-    ``position_cycles`` = kernel places * channels / lanes, while the next input is written. See
+    ``position_cycles`` = kernel places * channels / lanes, while the next input is written; and
+    ``pace_cycles`` at least, from start to start. See
     :class:`sqwire.hw.folded.engine.Folded` for what it has in common.
 
     Raises
@@ -51,6 +52,7 @@ class Pool:
     dilation: tuple[int, int] = (1, 1)
     lanes: int = 1
     slots: int = 0
+    pace_cycles: int = 0
 
     def __post_init__(self):
         if self.channels < 1:
@@ -108,9 +110,14 @@ class Pool:
         return self.kernel[0] * self.kernel[1]
 
     @property
+    def run_cycles(self) -> int:
+        """Cycles in which a position is read."""
+        return self.places * self.beats_position
+
+    @property
     def position_cycles(self) -> int:
         """Cycles from position to position, where nothing holds them up."""
-        return self.places * self.beats_position
+        return max(self.run_cycles, self.pace_cycles)
 
     @property
     def collect_cycles(self) -> int:
@@ -124,11 +131,25 @@ class Pool:
     def needs(self) -> np.ndarray:
         return np.repeat(self.raster.needs * self.beats_position, self.beats_position)
 
+    @property
+    def rhythm(self) -> tuple:
+        """All that says when beats come and go."""
+        return self.raster, self.slots, self.beats_position, self.pace_cycles
+
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready."""
-        first = np.array(starts(self, arrivals, self.position_cycles), dtype=np.int64)
+        first = np.array(
+            starts(self, arrivals, self.run_cycles, pace=self.pace_cycles), dtype=np.int64
+        )
         beats = np.arange(1, self.beats_position + 1) * self.places
         return (first[:, None] + beats + self.collect_cycles).reshape(-1)
+
+    def latest(self, leaves) -> np.ndarray:
+        """The latest cycles in which input beats may arrive so that outputs leave by ``leaves``."""
+        beats, wanted = self.beats_position, np.asarray(leaves, dtype=np.int64)
+        after = np.arange(1, beats + 1) * self.places + self.collect_cycles
+        first = apart((wanted.reshape(-1, beats) - after).min(axis=1), self.position_cycles)
+        return arrived_by(self, first)
 
     @cached_property
     def interval_cycles(self) -> int:
@@ -207,7 +228,9 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, program = self.spec, self.spec.program
-        m.submodules.walk = walk = Walk(spec.raster, spec.slots, spec.fetch_cycles)
+        m.submodules.walk = walk = Walk(
+            spec.raster, spec.slots, spec.fetch_cycles, spec.pace_cycles
+        )
         m.submodules.buffer = buffer = LineBuffer(spec)
         m.d.comb += [
             self.i.ready.eq(walk.room),

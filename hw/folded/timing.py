@@ -3,8 +3,15 @@
 import numpy as np
 
 __all__ = [
-    "apart", "departures", "interval_cycles", "latest", "set_slots", "slots_needed", "starts",
-]  # fmt: skip
+    "apart",
+    "arrived_by",
+    "departures",
+    "interval_cycles",
+    "latest",
+    "set_slots",
+    "slots_needed",
+    "starts",
+]
 
 _SETTLE_FRAMES = 3
 _NEVER = 1 << 60
@@ -83,6 +90,7 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
             f"Folded: arrivals must be whole frames of {spec.beats_in} beats, not {len(arrivals)}"
         )
     raster, slots, beats = spec.raster, spec.slots, spec.beats_position
+    run, apart = cycles + spec.fetch_cycles + 1, max(cycles, pace)
     arrivals = arrivals.reshape(-1, beats)
     offsets = np.arange(len(arrivals) // raster.inputs)[:, None] * raster.inputs
     needs = (raster.needs + offsets).reshape(-1).tolist()
@@ -99,12 +107,12 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
             # Input position q takes the place of what lies `slots` before it.
             while finished < position and bases[finished] < q - slots + 1:
                 finished += 1
-            gate = started[finished - 1] + cycles + spec.fetch_cycles + 1 if finished else 0
+            gate = started[finished - 1] + run if finished else 0
             before = max(late[q], before + 1, gate) + beats - 1
             ended.append(before)
         start = ended[need - 1] + 1
         if position:
-            start = max(start, started[-1] + max(cycles, pace))
+            start = max(start, started[-1] + apart)
         started.append(results(position, start))
     return started
 
@@ -113,11 +121,11 @@ def slots_needed(spec, arrivals) -> int:
     """How many positions the line buffer must hold for no beat to wait that arrives as said."""
     raster, beats = spec.raster, spec.beats_position
     wide = _Unlimited(spec)
-    started = starts(wide, arrivals, spec.program.cycles, pace=spec.pace_cycles)
+    started = starts(wide, arrivals, spec.run_cycles, pace=spec.pace_cycles)
     frames = len(started) // raster.outputs
     offsets = np.arange(frames)[:, None] * raster.inputs
     bases = (raster.bases + offsets).reshape(-1)
-    freed = np.array(started) + spec.program.cycles + spec.fetch_cycles + 1
+    freed = np.array(started) + spec.run_cycles + spec.fetch_cycles + 1
     first = np.asarray(arrivals).reshape(-1, beats)[:, 0]
     # Position q is written when those positions have ended that were freed before its first beat.
     ended = np.searchsorted(freed, first, side="right")
@@ -145,7 +153,12 @@ def latest(spec, leaves) -> np.ndarray:
     issued = wanted.reshape(-1, beats) - np.arange(beats) - spec.collect_cycles
     issued = apart(issued.min(axis=1), beats)
     starts = apart(issued - spec.first_cycles, max(spec.program.cycles, spec.pace_cycles))
-    frames = len(wanted) // spec.beats_out
+    return arrived_by(spec, starts)
+
+
+def arrived_by(spec, starts) -> np.ndarray:
+    """The latest cycles in which input beats may arrive so that positions start by ``starts``."""
+    frames = len(starts) // spec.raster.outputs
     offsets = np.arange(frames)[:, None] * spec.raster.inputs
     ended = np.full(frames * spec.raster.inputs, _NEVER)
     np.minimum.at(ended, (spec.raster.needs + offsets).reshape(-1) - 1, starts - 1)
@@ -160,7 +173,23 @@ def apart(cycles, least=1):
 
 
 def interval_cycles(spec) -> int:
-    """Cycles from frame to frame where input is always there."""
-    frames = _SETTLE_FRAMES + -(-spec.slots // spec.raster.inputs) + spec.buffers
+    """Cycles from frame to frame where input is always there.
+
+    Specs of one ``rhythm`` have the same one, so it is counted once for all of them.
+    """
+    key = type(spec), spec.rhythm
+    if key not in _known:
+        _known[key] = _count(spec)
+    return _known[key]
+
+
+_known: dict[tuple, int] = {}
+
+
+def _count(spec):
+    raster = spec.raster
+    # Until the line buffer and the finished positions that wait are full.
+    held = spec.slots + spec.buffers * -(-raster.inputs // raster.outputs)
+    frames = _SETTLE_FRAMES + -(-held // raster.inputs)
     last = spec.departures(np.zeros(frames * spec.beats_in, np.int64)).reshape(frames, -1)[:, -1]
     return int(last[-1] - last[-2])

@@ -13,6 +13,8 @@ __all__ = ["Walk"]
 class Walk(wiring.Component):
     """Positions of ``raster`` over a line buffer of ``slots`` positions (a power of two).
 
+    From start to start it takes ``pace`` cycles at least.
+
     Members
     -------
     written : ``In(1)``
@@ -25,15 +27,15 @@ class Walk(wiring.Component):
     room : ``Out(1)``
         Another position may be written.
     ready : ``Out(1)``
-        What the next position needs has been written.
+        What the next position needs has been written, and it is time for it.
     outside_rows, outside_columns : ``Out``
         Two cycles after ``slot``: which rows and columns of the kernel are in the padding.
     """
 
     OUTSIDE = 2  # cycles from ``slot`` to what is in the padding
 
-    def __init__(self, raster: Raster, slots: int, delay: int):
-        self.raster, self.slots, self.delay = raster, slots, delay
+    def __init__(self, raster: Raster, slots: int, delay: int, pace: int = 0):
+        self.raster, self.slots, self.delay, self.pace = raster, slots, delay, pace
         super().__init__(
             {
                 "written": In(1),
@@ -73,7 +75,7 @@ class Walk(wiring.Component):
         m.d.comb += [
             moved.eq(Mux(self.start, step, 0)),
             freed.eq(Mux(self.finish, taken, 0)),
-            self.ready.eq((ahead >= 0) | (frames >= 0)),
+            self.ready.eq(((ahead >= 0) | (frames >= 0)) & self._paced(m)),
             self.room.eq(wanting < 0),
         ]
         m.d.sync += [
@@ -103,6 +105,15 @@ class Walk(wiring.Component):
             bits = [self._outside(m, axis, index, k) for k in range(raster.kernel[axis])]
             m.d.sync += out.eq(Cat(bits))
         return m
+
+    def _paced(self, m):
+        """Whether enough cycles have gone by since the last start."""
+        if self.pace < 2:
+            return Const(1)
+        wait = Signal(range(-1, self.pace), init=-1)  # its sign says if there is none
+        paced = wait < 0
+        m.d.sync += wait.eq(Mux(self.start, self.pace - 2, Mux(paced, wait, wait - 1)))
+        return paced
 
     def _outside(self, m, axis, index, place):
         lowest, highest = self.raster.outside(axis, place)

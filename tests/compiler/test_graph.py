@@ -6,7 +6,9 @@ import pytest
 from sqwire.compiler import codec, frontend, ops
 from sqwire.compiler.errors import CompileError
 from sqwire.compiler.graph import Graph, Node
-from sqwire.compiler.passes import PASSES, remove_dead_channels
+from sqwire.compiler.host import Input, Output
+from sqwire.compiler.passes import PASSES, find_sum_pools, remove_dead_channels
+from sqwire.hw.ranges import Range
 
 
 @pytest.fixture
@@ -138,6 +140,43 @@ def test_the_last_channel_stays(graph):
     assert np.array_equal(
         remove_dead_channels(pruned).run(frames(graph)), pruned.run(frames(graph))
     )
+
+
+def linear(weight, **layer):
+    """``graph`` of one ``Linear`` on a frame of 4x4."""
+    channels = weight.shape[3]
+    input = Input("x", (channels, 4, 4), 1.0, Range.unsigned(2))
+    op = ops.Linear(weight, np.zeros(len(weight), int), **layer)
+    shape = op.infer(input.tensor)
+    ones = (1.0,) * shape.channels
+    output = Output("y", "l", (shape.channels, shape.height, shape.width), ones, (0.0,) * len(ones))
+    return Graph((input,), (Node("l", op, ("input:x",)),), (output,))
+
+
+KERNELS = [((2, 2), (2, 2)), ((4, 4), (1, 1)), ((3, 1), (2, 1))]
+
+
+@pytest.mark.parametrize(("kernel", "stride"), KERNELS)
+def test_a_linear_that_adds_up_each_channel_is_a_sum_pool(kernel, stride):
+    ones = np.broadcast_to(np.eye(3, dtype=int)[:, None, None], (3, *kernel, 3))
+    graph = linear(ones, stride=stride)
+    found = find_sum_pools(graph)
+    assert found["l"].op == ops.SumPool(kernel)
+    codes = frames(graph)
+    assert np.array_equal(found.run(codes), graph.run(codes))
+
+
+@pytest.mark.parametrize(
+    ("factor", "layer"),
+    [
+        (2, {"stride": (2, 2)}),
+        (1, {"stride": (1, 1)}),
+        (1, {"stride": (2, 2), "padding": (1,) * 4}),
+    ],
+)
+def test_any_other_linear_stays(factor, layer):
+    weight = np.broadcast_to(factor * np.eye(3, dtype=int)[:, None, None], (3, 2, 2, 3))
+    assert isinstance(find_sum_pools(linear(weight, **layer))["l"].op, ops.Linear)
 
 
 def test_reference_values_beside_the_grid_are_refused(graph):

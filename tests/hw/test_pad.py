@@ -25,16 +25,20 @@ CASES = {
     "between rows": Pad(3, 4, BEAT, stride=(3, 1)),
     "between and around": Pad(3, 3, BEAT, (1, 1, 2, 2), (2, 2), 3),
     "one position, between nothing": Pad(1, 1, BEAT, stride=(4, 4)),
+    "three beats a position": Pad(2, 3, BEAT, (1, 1, 0, 2), (2, 2), 3, group=3),
+    "one position of two beats": Pad(1, 1, BEAT, (1, 0, 0, 1), group=2),
+    "beats before all others": Pad(2, 2, BEAT, (0, 1, 0, 0), group=2),
     "unsigned, signed by the code": Pad(2, 3, Beat(Range.unsigned(3), 1), (1, 0, 0, 1), code=-1),
 }
 
 
 def by_hand(spec, frame):
-    top, left, _, _ = spec.padding
+    (top, left, _, _), group = spec.padding, spec.group
     out = [[spec.code] * spec.beat.lanes for _ in range(spec.beats_out)]
-    for r, c in np.ndindex(spec.height, spec.width):
+    for r, c, beat in np.ndindex(spec.height, spec.width, group):
         row, column = top + r * spec.stride[0], left + c * spec.stride[1]
-        out[row * spec.out_width + column] = frame[r * spec.width + c]
+        shown = frame[(r * spec.width + c) * group + beat]
+        out[(row * spec.out_width + column) * group + beat] = shown
     return out
 
 
@@ -64,7 +68,8 @@ def test_random_frames_equal_the_definition(data):
     height, width = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
     padding = tuple(data.draw(st.integers(0, 3)) for _ in range(4))
     stride = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
-    check(Pad(height, width, Beat(Range.unsigned(2), 1), padding, stride, code=1))
+    group = data.draw(st.integers(1, 3))
+    check(Pad(height, width, Beat(Range.unsigned(2), 1), padding, stride, code=1, group=group))
 
 
 def test_the_range_holds_the_code_only_where_there_is_one():
@@ -73,7 +78,8 @@ def test_the_range_holds_the_code_only_where_there_is_one():
 
 
 @pytest.mark.parametrize(
-    "change", [{"height": 0}, {"width": 0}, {"padding": (0, 0, -1, 0)}, {"stride": (0, 1)}]
+    "change",
+    [{"height": 0}, {"width": 0}, {"padding": (0, 0, -1, 0)}, {"stride": (0, 1)}, {"group": 0}],
 )
 def test_sizes_that_make_no_sense_are_refused(change):
     with pytest.raises(ValueError, match="must"):

@@ -5,8 +5,10 @@ from sqwire.hw.add import Add
 from sqwire.hw.argmax import ArgMax
 from sqwire.hw.axis import AxisIn, AxisOut, Port
 from sqwire.hw.beat import Beat
+from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.concat import Concat
+from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.crop import Crop
 from sqwire.hw.depthtospace import DepthToSpace
 from sqwire.hw.flatten import Flatten
@@ -17,6 +19,7 @@ from sqwire.hw.queue import Queue
 from sqwire.hw.ranges import Range
 from sqwire.hw.resize import Resize
 from sqwire.hw.select import Select
+from sqwire.hw.subpixel import SubpixelArgMax
 from sqwire.hw.sumpool import SumPool
 from sqwire.hw.width import Pack, Unpack
 
@@ -27,8 +30,11 @@ COMPONENTS = {
     "argmax": ArgMax(Beat(S4, 5)).create,
     "axis_in": lambda: AxisIn(Port(BEAT, 5)),
     "axis_out": lambda: AxisOut(Port(BEAT, 5)),
+    "bilinear rows": BilinearRows(3, 5, BEAT, 2).create,
+    "bilinear columns": BilinearColumns(3, 5, BEAT, 4).create,
     "buffer": Buffer(BEAT).create,
     "concat": Concat((BEAT, BEAT)).create,
+    "cost volume": CostVolume(3, 5, (S4,) * 3, (S4,) * 3, 4).create,
     "crop": Crop(3, 4, BEAT, (1, 0, 1, 2)).create,
     "depth to space": DepthToSpace(3, 6, Beat(S4, 9), 3).create,
     "flatten": Flatten(BEAT, 3).create,
@@ -45,6 +51,7 @@ COMPONENTS = {
     "resize": Resize(3, 6, BEAT, (2, 2)).create,
     "resize of columns": Resize(3, 6, BEAT, (1, 2)).create,
     "select": Select((S4, S4), (1, 0, 1)).create,
+    "subpixel argmax": SubpixelArgMax(Beat(S4, 5)).create,
     "sumpool": SumPool(5, 5, 2, S4, (2, 2)).create,
     "sumpool with a memory": SumPool(4, 12, 2, S4, (2, 2)).create,
     "unpack": Unpack(BEAT, 3, 6).create,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sqwire.compiler.tools import YOSYS, Workshop
-from sqwire.sim.netlist import check_cells, ecp5_bench
+from sqwire.sim.cells import library_of
+from sqwire.sim.netlist import netlist_bench
 from sqwire.sim.toolchain import SimulationError
 
 
@@ -43,22 +44,44 @@ def build(pair_network, pair_verilog, library):
 
 
 def test_netlist_equals_the_design_with_and_without_stalls(build, pair_network):
-    bench = ecp5_bench(build)
+    bench = netlist_bench(build)
     x = np.random.default_rng(0).integers(-8, 8, (50, 6, 3))
     for result in bench.simulate(x, "none", "both"):
         assert np.array_equal(result.y, pair_network.compute(x))
         assert result.violations == ()
 
 
-@pytest.mark.parametrize("cell", ["DP16KD", "MULT18X18D"])
-def test_cell_without_a_model_is_named(tmp_path, cell):
-    netlist = tmp_path / "netlist.v"
-    netlist.write_text(f"module sqwire_top;\n  {cell} #(\n  ) _0_ (\n  );\nendmodule\n")
-    with pytest.raises(SimulationError, match=f"every cell must have a model .*, {cell} has none"):
-        check_cells(netlist)
+def netlist(folder, *cells):
+    file = folder / "netlist.v"
+    file.write_text("\n".join(["module sqwire_top;", "  LUT4 _0_ (\n  );", *cells, "endmodule\n"]))
+    return file
+
+
+def test_cell_without_a_model_is_named(tmp_path):
+    with pytest.raises(SimulationError, match="every cell must have a model .*, ALU54B has none"):
+        library_of(netlist(tmp_path, "  ALU54B #(\n    .REG(1'h0)\n  ) _1_ (\n  );"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "parameter", "value"),
+    [
+        ("DP16KD", "REGMODE_A", '"OUTREG"'),
+        ("DP16KD", "CLKBMUX", '"INV"'),
+        ("MULT18X18D", "REG_OUTPUT_CLK", '"CLK0"'),
+    ],
+)
+def test_mode_without_a_model_is_named(cell, parameter, value, tmp_path):
+    file = netlist(tmp_path, f"  {cell} #(\n    .{parameter}({value})\n  ) _1_ (\n  );")
+    plain = value.strip('"')
+    with pytest.raises(SimulationError, match=f"{cell} must be used .* {parameter} {plain}, not"):
+        library_of(file)
+
+
+def test_contents_and_known_modes_pass(tmp_path):
+    lines = [f"    .INITVAL_00(320'h{1:080x})", "    .DATA_WIDTH_A(32'd18)", '    .CLKAMUX("CLKA")']
+    cell = "  DP16KD #(\n" + ",\n".join(lines) + "\n  ) _1_ (\n  );"
+    assert library_of(netlist(tmp_path, cell)).name == "ecp5"
 
 
 def test_wire_called_like_a_cell_is_none(tmp_path):
-    netlist = tmp_path / "netlist.v"
-    netlist.write_text("module sqwire_top;\n  wire DP16KD;\n  LUT4 DP16KD_1 ();\nendmodule\n")
-    check_cells(netlist)
+    assert library_of(netlist(tmp_path, "  wire ALU54B;", "  LUT4 ALU54B_1 (\n  );")).name == "ecp5"

@@ -11,7 +11,7 @@ from sqwire.compiler.frontend.handlers import HANDLERS
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["training", "qonnx"])
+@pytest.mark.parametrize("name", ["training", "qonnx", "vision"])
 def test_examples_on_the_page_are_true(name):
     page = (DOCS / f"{name}.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

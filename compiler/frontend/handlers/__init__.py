@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ..context import Call
 from ..values import Value
-from . import elementwise, integers, linear, movement, pooling, quantizers, resize, tails
+from . import elementwise, integers, linear, matching, movement, pooling, quantizers, resize, tails
 from .constants import FOLDS, constant
 
 __all__ = [
@@ -23,6 +23,7 @@ DOMAINS: Mapping[str, str] = {
     "qonnx": "",
     "qonnx.custom_op.general": "",
     "qonnx.custom_op.channels_last": "channels last",
+    "sqwire": "",
 }
 """The domains whose operators are known, old names of QONNX's included, and how tensors lie."""
 
@@ -95,6 +96,10 @@ THEMES: Mapping[str, Mapping[str, Handler]] = {
         "ReduceMax": pooling.reduce_max,
         "ReduceMean": pooling.reduce_mean,
         "ReduceSum": pooling.reduce_sum,
+    },
+    "Two pictures": {
+        "CostVolume": matching.cost_volume,
+        "SubpixelArgMax": matching.subpixel_arg_max,
     },
     "Movement": {
         "Concat": movement.concat,

@@ -1,4 +1,4 @@
-"""Resize: nearest neighbour only, at every way of counting coordinates that ONNX has."""
+"""Resize: nearest neighbours at every way of counting coordinates that ONNX has, and linear."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ...errors import CompileError
 from ..context import MAX_ELEMENTS, Call
 from ..rational import exact
 from ..values import Value
+from .matching import linear_resize
 from .movement import move
 
 __all__ = ["resize"]
@@ -41,14 +42,15 @@ _NEAREST: dict[str, Any] = {
 
 
 def resize(call: Call) -> Value:
-    """A Resize by whole factors; a Linear that skips positions where it shrinks.
+    """A Resize by whole factors; a Linear that skips positions where it shrinks; in mode linear a
+    Bilinear.
 
     Every coordinate_transformation_mode and nearest_mode that repeats each position equally often;
-    scales or sizes. Refused: modes other than nearest, axes.
+    scales or sizes. Mode linear with asymmetric coordinates only. Refused: other modes, axes.
     """
     mode = call.text("mode", "nearest")
-    if mode != "nearest":
-        raise CompileError(f"mode must be nearest, not {mode}; upsample in the network's weights")
+    if mode not in ("nearest", "linear"):
+        raise CompileError(f"mode must be nearest or linear, not {mode}")
     real = call.real()
     old = call.kind == "Upsample" or len(call.inputs) < 3  # before opset 11
     coordinates = call.text(
@@ -61,6 +63,12 @@ def resize(call: Call) -> Value:
     scales, sizes = _target(call, shape, old)
     if len(sizes) != len(shape) or min(sizes) < 1 or math.prod(sizes) > MAX_ELEMENTS:
         raise CompileError(f"sizes must be positive and fit {shape}, not {sizes}")
+    if mode == "linear":
+        if coordinates != "asymmetric":
+            raise CompileError(
+                f"coordinates of linear upsampling must be asymmetric, not {coordinates}"
+            )
+        return linear_resize(call, real, scales)
     moves = []
     for n, m, scale in zip(shape, sizes, scales, strict=True):
         if n == m and scale == 1:

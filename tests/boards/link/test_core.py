@@ -134,6 +134,57 @@ def test_a_host_that_vanishes_is_timed_out_at_every_byte(host, small):
     host(small).run(script)
 
 
+def spoiled(line, at):
+    """A message with byte ``at`` flipped, lost, doubled, replaced, or the last one that came."""
+    yield line[:at] + bytes([line[at] ^ 0x10]) + line[at + 1 :]
+    yield line[:at] + line[at + 1 :]
+    yield line[:at] + line[at : at + 1] + line[at:]
+    yield line[:at] + b"\xa5" + line[at:]
+    yield line[:at] + b"\0" + line[at + 1 :]
+    yield line[:at]
+
+
+def test_the_message_behind_any_fault_is_answered_within_one_time_out(host, small):
+    one, two = frames(small, 2)
+    bad, good = infer(small, one, 8), infer(small, two, 9)
+
+    async def answered(h, line):
+        """Cycles from the last byte to the answer to ``good``, the last message of ``line``."""
+        await h.talk(line[:-1], idle=0)
+        found, cycles = await h.cycle(line[-1]), 1
+        while result(small, two, 9) not in found:
+            found += await h.cycle()
+            cycles += 1
+            assert cycles <= h.link.timeout_cycles
+        return cycles
+
+    async def script(h):
+        alone = await answered(h, good)
+        for at in range(len(bad)):
+            for line in spoiled(bad, at):
+                # A complaint, or the answer to a message that was not hurt, may come before.
+                assert await answered(h, line + good) <= 2 * alone
+                await h.talk(b"", idle=200)
+
+    host(small, timeout_bits=9).run(script)
+
+
+def test_a_message_that_stops_is_given_up_after_one_time_out(host, small):
+    good = infer(small, frames(small, 1)[0], 9)
+
+    async def script(h):
+        for cut in range(2, len(good) - 1):
+            await h.talk(good[:cut], idle=0)
+            found, cycles = [], 0
+            while not found:
+                found = await h.cycle()
+                cycles += 1
+            assert found == [error(Code.DAMAGED)]
+            assert h.link.timeout_cycles - 20 < cycles < h.link.timeout_cycles + 120
+
+    host(small).run(script)
+
+
 def test_a_damaged_byte_spoils_its_message_only(host, small):
     frame = frames(small, 1)[0]
     good = infer(small, frame, 9)

@@ -93,6 +93,42 @@ def test_every_kind_of_fault_is_survived(board, kind):
     assert line.struck > 0
 
 
+def faults(line, rng):
+    """What may stand where a message should: damaged, cut, another host's bytes, a reset in it."""
+    at = rng.randrange(1, len(line) - 1)
+    yield line[:at] + bytes([line[at] ^ 1 << rng.randrange(8)]) + line[at + 1 :]
+    yield line[:at] + line[at + 1 :]
+    yield line[:at] + line[at : at + 1] + line[at:]
+    yield line[:at] + rng.randbytes(1) + line[at:]
+    yield line[:at]
+    yield line[:at] + rng.randbytes(rng.randrange(1, 40))
+    yield line[:at] + encode(Message(Kind.RESET, 0)) + line[at:]
+
+
+def test_of_ten_thousand_messages_each_behind_a_fault_is_answered_and_none_wrong(
+    board, echo, request
+):
+    """Without waiting or asking again: so the link is well again before a time-out is over."""
+    messages = 10_000 if request.node.callspec.params["echo"] == "rtl" else 1_000
+    fmt, rng = echo.link.identity.input, random.Random(0)
+    codes = frames(messages, seed=6)
+    payloads = [fmt.pack(one, packed=False) for one in codes]
+    line, decoder, timeout = open_port(board.port, BAUD), Decoder(), 5.0
+    for k in range(0, messages, 2):
+        bad, good = (encode(Message(Kind.INFER, n, payloads[n])) for n in (k, k + 1))
+        kinds = list(faults(bad, rng))
+        line.write(kinds[k // 2 % len(kinds)] + good)
+        deadline, answered = time.monotonic() + timeout, False
+        while not answered:
+            assert time.monotonic() < deadline, f"no answer to message {k + 1}"
+            for message in decoder.feed(line.read(max(1, line.in_waiting))):
+                if message.kind == Kind.RESULT:
+                    assert message.payload == payloads[message.sequence]
+                    answered |= message.sequence == k + 1
+    assert decoder.damaged <= messages // 2
+    line.close()
+
+
 def test_after_a_disconnect_in_mid_frame_the_next_client_is_served(board, echo):
     x = frames(20)
     one = encode(Message(Kind.INFER, 7, echo.link.identity.input.pack(x[0], packed=False)))

@@ -163,6 +163,30 @@ def test_several_channels_a_beat_and_parts_of_a_sum(options):
 
 
 @pytest.mark.parametrize("multiplier", KINDS)
+@pytest.mark.parametrize(
+    ("lanes", "ring", "options"),
+    [
+        (3, 1, {}),
+        (6, 2, {"lanes_in": 2, "lanes_out": 2}),
+        (12, 4, {}),
+        (12, 4, {"parts": 3}),
+        (20, 4, {"parts": 5, "lanes_in": 4}),
+        (40, 8, {}),
+    ],
+    ids=str,
+)
+def test_any_number_of_rings(lanes, ring, options, multiplier):
+    w = weights(14, 8, (2, 2), 0.4)
+    holds(folded(w, lanes, ring, padding=(1, 0, 0, 1), multiplier=multiplier, options=options))
+
+
+@pytest.mark.parametrize("multiplier", ("lut", "dsp"))
+def test_dense_layer_on_an_odd_number_of_lanes(multiplier):
+    w = weights(7, 4, (2, 3), 1)
+    holds(folded(w, 3, 1, multiplier=multiplier, options={"dense": True}))
+
+
+@pytest.mark.parametrize("multiplier", KINDS)
 @pytest.mark.parametrize("lanes_out", [1, 2])
 def test_codes_come_out_of_accumulators(multiplier, lanes_out):
     w = weights(8, 8, (3, 3), 0.1)
@@ -177,6 +201,19 @@ def test_codes_come_out_of_accumulators(multiplier, lanes_out):
     want = raw.compute(x).reshape(2, -1, 8)
     want = np.stack([s(want[..., c]) for c, s in enumerate(spec.steps)], axis=-1)
     assert np.array_equal(spec.compute(x).reshape(want.shape), want)
+    holds(spec, x)
+
+
+def test_sums_that_cannot_come_need_no_bits_and_no_function():
+    """Each input channel has a range of its own; the beat's holds all of them."""
+    w = weights(4, 4, (1, 1), 1)
+    most = np.array([15, 1, 1, 0])
+    up, down = np.maximum(w, 0) * most, np.minimum(w, 0) * most
+    reach = tuple(Range(int(d.sum()), int(u.sum())) for u, d in zip(up, down, strict=True))
+    raw = folded(w, 2, 2, reach=reach)
+    assert raw.acc_bits < folded(w, 2, 2).acc_bits
+    spec = with_steps(raw, ramps(raw))
+    x = np.minimum(frames(spec).reshape(2, -1, 4), most).reshape(2, spec.beats_in, -1)
     holds(spec, x)
 
 
@@ -258,6 +295,8 @@ def test_digit_lanes_take_digits_only():
         ({"slots": 8}, "slots must be a power of two of at least 11"),
         ({"bias": np.zeros(2, np.int64)}, "bias must be one an output channel"),
         ({"steps": ()}, "steps must be one an output channel"),
+        ({"reach": (Range(0, 1),) * 3}, "reach must be one an output channel"),
+        ({"reach": (Range(0, 10**6),) * 4}, "reach of channel 0 must lie in"),
         ({"multiplier": "rom"}, "multiplier must be"),
         ({"weight": np.ones((4, 3, 3, 4), np.int64)}, "is executed"),
     ],
@@ -278,7 +317,7 @@ def test_random_layers(data):
     padding = tuple(draw(st.integers(0, k - 1)) for k in kernel * 2)
     stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
     size = draw(st.tuples(st.integers(3, 4), st.integers(3, 4)))
-    lanes, ring = draw(st.sampled_from([(1, 1), (2, 2), (4, 1), (4, 4), (8, 4), (8, 8)]))
+    lanes, ring = draw(st.sampled_from([(1, 1), (2, 2), (3, 1), (4, 4), (6, 2), (12, 4)]))
     w = weights(outputs, inputs, kernel, draw(st.floats(0, 1)), draw(st.integers(0, 9)))
     multiplier = draw(st.sampled_from(KINDS))
     try:

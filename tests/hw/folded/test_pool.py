@@ -40,6 +40,15 @@ def test_pool_equals_window_and_maximum(size, kernel, layer, channels, lanes, co
     assert list(timing.out_cycles[0]) == spec.departures(arrivals).tolist()
 
 
+@pytest.mark.parametrize("pace", [3, 20])
+def test_pool_gives_positions_no_faster_than_its_pace(pace):
+    spec = Pool(4, 4, 2, Range.unsigned(2), (2, 2), (2, 2), pace_cycles=pace)
+    timing = check_operator(spec, frames(spec))
+    arrivals = np.zeros(2 * spec.beats_in, np.int64)
+    assert list(timing.out_cycles[0]) == spec.departures(arrivals).tolist()
+    assert (np.diff(timing.out_cycles[0][::2]) >= pace).all()
+
+
 def test_pool_by_two_keeps_up_with_its_input():
     spec = Pool(8, 8, 16, Range.unsigned(4), (2, 2), (2, 2))
     assert spec.interval_cycles == spec.beats_in

@@ -1,0 +1,206 @@
+"""``python bench/networks.py --work DIR``: large networks of random weights, plan to netlist.
+
+The structures are those of ResNet-18, MobileNet-v2 and YOLOv3-tiny (:mod:`sqwire.train.networks`);
+their weights are **drawn by lot**, most of them zero, as are the images: cycles and area depend on
+how many weights there are and where, not on what they were trained for. Stages, each of which is
+kept in ``DIR`` and in the table, so that an interrupted run goes on:
+
+export (float network, pruned, quantized, QONNX), compile (integer graph, plan, Verilog), frame (one
+whole frame through the Verilog in Verilator, every integer compared with the graph), synth (Yosys
+for the board) and, with ``--route``, nextpnr. ``--interval`` plans for so many cycles a frame
+without asking whether it fits the board; else the plan must fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import sqwire
+from sqwire import train
+from sqwire.boards import yosys
+from sqwire.boards.catalog import find_board
+from sqwire.boards.tools import YOSYS, Workshop
+from sqwire.compiler.build import Build, compile_model
+from sqwire.compiler.choose import Target
+from sqwire.compiler.cost import cost
+from sqwire.compiler.emit import TOP
+from sqwire.hw.ports import as_tuple
+from sqwire.sim.network import simulate_build
+from sqwire.train import networks
+
+RESULTS = Path(__file__).parent / "results" / "networks.json"
+BOARD = "ulx3s_85f"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, the size of its images, and the share of zeros of a layer by name and module."""
+
+    make: Callable[[], nn.Module]
+    size: int
+    zeros: Callable[[str, nn.Module], float]
+
+
+def _mobilenet_zeros(name: str, layer: nn.Module) -> float:
+    return 0.95 if getattr(layer, "kernel_size", None) == (1, 1) else 0.0
+
+
+CASES = {
+    "resnet18": Case(networks.resnet18, 224, lambda name, _: 0.8 if name == "conv1" else 0.99),
+    "mobilenet_v2": Case(networks.mobilenet_v2, 224, _mobilenet_zeros),
+    "yolov3_tiny": Case(networks.yolov3_tiny, 416, lambda *_: 0.98),
+    "resnet18_small": Case(networks.resnet18, 32, lambda name, _: 0.8 if name == "conv1" else 0.99),
+}
+
+
+def prune_at_random(model: nn.Module, zeros: Callable[[str, nn.Module], float]) -> None:
+    """Give every layer weights of 4 bits drawn by lot, and zeros in their place; seed 0."""
+    lot = torch.Generator().manual_seed(0)
+    for name, layer in model.named_modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        shape = layer.weight.shape
+        codes = torch.randn(shape, generator=lot).mul(2.5).round().clamp(-7, 7)
+        codes[codes == 0] = 1
+        codes *= torch.rand(shape, generator=lot) >= zeros(name, layer)
+        codes.view(-1)[0] = 7  # the scale of a layer is that of its largest weight
+        fan = (codes != 0).flatten(1).sum(1).float().mean().clamp(min=1)
+        layer.weight.data = codes / (3 * fan.sqrt())
+
+
+def export(case: Case, file: Path) -> None:
+    """The network as QONNX; batch norms see four images of noise."""
+    model = case.make()
+    prune_at_random(model, case.zeros)
+    lot = torch.Generator().manual_seed(1)
+    images = (torch.rand((4, 3, case.size, case.size), generator=lot) * 255).round() / 255
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+    model.train()
+    with torch.no_grad():
+        model(images)
+    model.eval()
+    qat = train.prepare(model, train.Uniform(weight_bits=4, act_bits=4), images)
+    qat.eval()
+    qat.freeze().export(file)
+
+
+def compiled(model: Path, out: Path, interval: int | None, clock_mhz: float) -> dict[str, Any]:
+    """Plan and Verilog, and what they took."""
+    start = time.monotonic(), time.process_time()
+    if interval is None:
+        build = sqwire.compile(model, out, fit=True, board=BOARD, clock_hz=clock_mhz * 1e6)
+    else:
+        build = compile_model(model, out, Target(interval))
+    plan = build.plan
+    total = cost(stage.spec for stage in plan.network.stages)
+    return {
+        "compile_s": round(time.monotonic() - start[0], 1),
+        "compile_cpu_s": round(time.process_time() - start[1], 1),
+        "compile_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "weights": sum(layer.weights for layer in plan.layers),
+        "nonzeros": sum(layer.nonzeros for layer in plan.layers),
+        "folded_layers": len(plan.folds),
+        "lanes": sum(layer.lanes for layer in plan.layers),
+        "cycles_per_frame": plan.cycles_per_frame,
+        "latency_cycles": plan.latency_cycles,
+        "program_kbit": round(sum(layer.program_bits for layer in plan.layers) / 1000),
+        "planned_luts": round(total.luts),
+        "planned_dsps": total.dsps,
+        "planned_brams": total.brams,
+    }
+
+
+def frame(build: Build, frames: int = 2) -> dict[str, Any]:
+    """Whole frames of noise through the Verilog: every integer as in the graph."""
+    tensor = build.graph.input.tensor
+    low, high = tensor.range.lo, tensor.range.hi
+    codes = np.random.default_rng(0).integers(low, high + 1, (frames, *tensor.shape))
+    wanted = as_tuple(build.graph.run(codes))
+    start = time.monotonic()
+    result = simulate_build(build, codes).check()
+    seconds = time.monotonic() - start
+    for got, want in zip(result.ys, wanted, strict=True):
+        if not np.array_equal(got.reshape(want.shape), want):
+            raise SystemExit(f"{build.path.name}: the Verilog differs from the graph")
+    return {
+        "frames_equal": frames,
+        "values_compared": sum(int(want.size) for want in wanted),
+        "simulated_cycles_per_frame": result.cycles_per_frame,
+        "simulated_latency_cycles": result.latency_cycles,
+        "simulate_s": round(seconds, 1),
+        "simulated_cycles_per_s": round(result.cycles / seconds),
+    }
+
+
+def synthesised(build: Build, work: Path) -> dict[str, Any]:
+    """The netlist of the network alone."""
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "design.il").write_bytes((build.path / "design.il").read_bytes())
+    start = time.monotonic()
+    cells = yosys.netlist(Workshop(work, work, lambda _: None), TOP, find_board(BOARD))
+    return {
+        "yosys_s": round(time.monotonic() - start),
+        "lut4": cells.lut4,
+        "ccu2c": cells.ccu2c,
+        "lutram": cells.lutram,
+        "sites": cells.area + 6 * cells.lutram,
+        "ff": cells.ff,
+        "dsp": cells.dsp,
+        "bram": cells.bram,
+    }
+
+
+def keep(name: str, found: dict[str, Any]) -> None:
+    """Add to the row of a network, in the table that is committed."""
+    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else {}
+    rows[name] = rows.get(name, {}) | found | {"date": date.today().isoformat()}
+    versions = {"sqwire": sqwire.__version__, "yosys": YOSYS.version, "board": BOARD}
+    RESULTS.write_text(json.dumps(versions | {"rows": rows}, indent=1) + "\n")
+    print(name, found, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("build/networks"))
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--interval", type=int, help="cycles a frame, whether it fits or not")
+    parser.add_argument("--until", choices=("compile", "frame", "synth"), default="synth")
+    parser.add_argument("--route", action="store_true")
+    parser.add_argument("--clock", type=float, default=80.0, help="MHz")
+    given = parser.parse_args()
+    for name in given.only:
+        model, out = given.work / f"{name}.onnx", given.work / name
+        given.work.mkdir(parents=True, exist_ok=True)
+        if not model.is_file():
+            export(CASES[name], model)
+        if not (out / "build.json").is_file():
+            keep(name, compiled(model, out, given.interval, given.clock))
+        row = json.loads(RESULTS.read_text())["rows"][name]
+        build = Build.load(out)
+        if given.until != "compile" and "frames_equal" not in row:
+            keep(name, frame(build))
+        if given.until == "synth" and "lut4" not in row:
+            keep(name, synthesised(build, given.work / f"{name}.synth"))
+        if given.route and "fmax_mhz" not in row:
+            result = sqwire.synth(build, board=BOARD, clock_hz=given.clock * 1e6)
+            fmax = result.fmax_hz / 1e6
+            fps = result.fmax_hz / row["cycles_per_frame"]
+            keep(name, {"fmax_mhz": round(fmax, 1), "frames_per_s": round(fps, 1)})
+
+
+if __name__ == "__main__":
+    main()

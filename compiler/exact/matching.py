@@ -1,0 +1,102 @@
+"""Exact rules of our own operators, and of linear upsampling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from .rules import Grouped, Index, Reader, Rule, Spec, Value
+from .span import decide
+
+__all__ = ["MATCHING", "linear"]
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Each element from the channels of one position in both inputs; -1 is outside."""
+
+    shape: tuple[int, ...]
+    pairs: Callable[[int], list[tuple[int, int]]]
+    form: str
+
+    def needs(self, flat: Index) -> Iterable[tuple[int, Index]]:
+        pairs = [pair for f in flat.tolist() for pair in self.pairs(f)]
+        for k in (0, 1):
+            yield k, np.array([pair[k] for pair in pairs if pair[k] >= 0], dtype=np.int64)
+
+    def compute(self, flat: Sequence[int], reader: Reader) -> dict[int, Value]:
+        result = {}
+        for f in flat:
+            total: Value = Fraction(0)
+            for a, b in self.pairs(f):
+                left = reader.value(0, a)
+                right = reader.value(1, b) if b >= 0 else Fraction(0)
+                total += left * right if self.form == "product" else abs(left - right)
+            result[f] = total
+        return result
+
+
+def cost_volume(spec: Spec) -> Rule:
+    _, channels, height, width = spec.shape()
+    shape = (1, int(spec.attributes["shifts"]), height, width)
+    form = spec.attributes.get("form", b"difference")
+    text = form.decode() if isinstance(form, bytes) else str(form)
+
+    def pairs(f: int) -> list[tuple[int, int]]:
+        d, place = divmod(f, height * width)
+        inside = place % width >= d
+        ats = [c * height * width + place for c in range(channels)]
+        return [(at, at - d if inside else -1) for at in ats]
+
+    return _Cost(shape, pairs, text)
+
+
+def subpixel(spec: Spec) -> Rule:
+    _, channels, height, width = spec.shape()
+    parts = int(spec.attributes["parts"])
+
+    def combine(values: list[Value]) -> Value:
+        best = 0
+        for k in range(1, len(values)):
+            if values[k] > values[best]:
+                best = k
+        if best in (0, len(values) - 1):
+            return Fraction(parts * best)
+        a, b, c = values[best - 1 : best + 2]
+        curve = 2 * (2 * b - a - c)
+        if curve == 0:
+            return Fraction(parts * best)
+        rounded = decide(math.floor, parts * (c - a) / curve + Fraction(1, 2))
+        return Fraction(parts * best + rounded)
+
+    size = height * width
+    return Grouped(
+        (1, 1, height, width), lambda f: ([c * size + f for c in range(channels)], []), combine
+    )
+
+
+def linear(spec: Spec, factor: int) -> Rule:
+    """Upsampling by a factor, linear and asymmetric."""
+    n, channels, height, width = spec.shape()
+    shape = (n, channels, height * factor, width * factor)
+
+    def corners(f: int) -> tuple[list[int], list[int]]:
+        c, at = divmod(f, shape[2] * shape[3])
+        (y, i), (x, j) = (divmod(v, factor) for v in divmod(at, shape[3]))
+        rows, columns = (y, min(y + 1, height - 1)), (x, min(x + 1, width - 1))
+        places = [(c * height + r) * width + q for r in rows for q in columns]
+        # Each place as often as it counts, so that the mean is the result.
+        often = [a * b for a in (factor - i, i) for b in (factor - j, j)]
+        return [p for p, k in zip(places, often, strict=True) for _ in range(k)], []
+
+    return Grouped(shape, corners, lambda values: sum(values, Fraction(0)) / len(values))
+
+
+MATCHING: Mapping[str, Callable[[Spec], Rule]] = {
+    "CostVolume": cost_volume, "SubpixelArgMax": subpixel,
+}  # fmt: skip
+"""Each operator by name."""

@@ -1,0 +1,80 @@
+"""Operators of the integer graph that compare pictures and upsample what they find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqwire.hw.beat import Beat
+from sqwire.hw.bilinear import BilinearColumns, BilinearRows
+from sqwire.hw.costvolume import CostVolume as CostVolumeHw
+from sqwire.hw.ranges import Range
+from sqwire.hw.subpixel import SubpixelArgMax as SubpixelArgMaxHw
+
+from .ops import Chain, Tensor
+
+__all__ = ["Bilinear", "CostVolume", "SubpixelArgMax"]
+
+
+@dataclass(frozen=True)
+class CostVolume:
+    """Sums of differences or products of two tensors for each horizontal shift, see
+    :class:`sqwire.hw.costvolume.CostVolume`."""
+
+    shifts: int
+    form: str = "difference"
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        hw = self._hw(*inputs)
+        return Tensor(inputs[0].height, inputs[0].width, (hw.range,) * self.shifts)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        return (("cost", self._hw(*inputs)),)
+
+    def _hw(self, left: Tensor, right: Tensor) -> CostVolumeHw:
+        if left.shape != right.shape:
+            raise ValueError(f"both shapes must be equal, not {left.shape} and {right.shape}")
+        return CostVolumeHw(
+            left.height, left.width, left.ranges, right.ranges, self.shifts, self.form
+        )
+
+
+@dataclass(frozen=True)
+class SubpixelArgMax:
+    """The place of the largest channel in ``parts`` of a channel, see
+    :class:`sqwire.hw.subpixel.SubpixelArgMax`."""
+
+    parts: int
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        return Tensor(tensor.height, tensor.width, (self._hw(tensor).outputs[0].range,))
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        return (("subpixel", self._hw(*inputs)),)
+
+    def _hw(self, tensor: Tensor) -> SubpixelArgMaxHw:
+        beat = Beat(tensor.range, tensor.channels)
+        return SubpixelArgMaxHw(beat, self.parts, tensor.positions)
+
+
+@dataclass(frozen=True)
+class Bilinear:
+    """``factor^2`` times the frame upsampled linearly, see :mod:`sqwire.hw.bilinear`."""
+
+    factor: int
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        self.lower(tensor)
+        f = self.factor
+        ranges: tuple[Range, ...] = tuple(r * f**2 for r in tensor.ranges)
+        return Tensor(tensor.height * f, tensor.width * f, ranges)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        beat = Beat(tensor.range, tensor.channels)
+        rows = BilinearRows(tensor.height, tensor.width, beat, self.factor)
+        columns = BilinearColumns(
+            tensor.height * self.factor, tensor.width, rows.outputs[0], self.factor
+        )
+        return (("rows", rows), ("columns", columns))

@@ -1,0 +1,93 @@
+"""Operators that ONNX itself does not have, for onnx's own evaluator.
+
+::
+
+    from onnx.reference import ReferenceEvaluator
+    from sqwire.compiler.reference import OPERATORS
+
+    (y,) = ReferenceEvaluator("model.onnx", new_ops=OPERATORS).run(None, {"x": x})
+
+Formulas are those of docs/operators; ``Quant`` is QONNX's, as our own export writes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx.reference.op_run import OpRun
+
+__all__ = ["DOMAIN", "OPERATORS", "CostVolume", "Quant", "SubpixelArgMax"]
+
+DOMAIN = "sqwire"
+
+Array = NDArray[Any]
+
+
+class CostVolume(OpRun):
+    """``o[n, d, y, x] = sum over c of f(left[n, c, y, x], right[n, c, y, x - d])``, ``f`` the
+    absolute difference or the product; ``right`` is 0 at ``x < d``."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self, left: Array, right: Array, shifts: int = 1, form: str = "difference"
+    ) -> tuple[Array]:
+        parts = []
+        for d in range(shifts):
+            shifted = np.zeros_like(right)
+            shifted[..., d:] = right[..., : max(0, right.shape[-1] - d)]
+            term = np.abs(left - shifted) if form == "difference" else left * shifted
+            parts.append(term.sum(axis=1))
+        return (np.stack(parts, axis=1),)
+
+
+class SubpixelArgMax(OpRun):
+    """``parts * k + floor(parts * v + 1/2)`` for the first largest channel ``k`` and the vertex
+    ``v`` of the parabola through it and its neighbours; ``v`` is 0 at the ends and where it is
+    flat."""
+
+    op_domain = DOMAIN
+
+    def _run(self, x: Array, parts: int = 16) -> tuple[Array]:
+        wide = x.astype(np.float64)
+        best = wide.argmax(axis=1)[:, None]
+        last = x.shape[1] - 1
+        b = np.take_along_axis(wide, best, 1)
+        a = np.take_along_axis(wide, np.maximum(best - 1, 0), 1)
+        c = np.take_along_axis(wide, np.minimum(best + 1, last), 1)
+        curve = 2 * b - a - c
+        inner = (best > 0) & (best < last) & (curve > 0)
+        curve = np.where(inner, curve, 1)
+        # One division of whole numbers, so that nothing is rounded before the floor.
+        part = np.floor_divide(parts * (c - a) + curve, 2 * curve)
+        return ((parts * best + np.where(inner, part, 0)).astype(x.dtype),)
+
+
+class Quant(OpRun):
+    """QONNX's quantizer with rounding mode ROUND."""
+
+    op_domain = "qonnx.custom_op.general"
+
+    def _run(
+        self,
+        x: Array,
+        scale: Array,
+        zeropt: Array,
+        bitwidth: Array,
+        signed: int = 1,
+        narrow: int = 0,
+        rounding_mode: str = "ROUND",
+    ) -> tuple[Array]:
+        if rounding_mode != "ROUND":
+            raise ValueError(f"Quant: rounding_mode must be ROUND here, not {rounding_mode}")
+        bits = float(np.asarray(bitwidth).reshape(-1)[0])
+        low = -(2.0 ** (bits - 1)) + narrow if signed else 0.0
+        high = 2.0 ** (bits - 1) - 1 if signed else 2.0**bits - 1 - narrow
+        codes = np.clip(np.rint(x / scale + zeropt), low, high)
+        return (((codes - zeropt) * scale).astype(x.dtype),)
+
+
+OPERATORS: list[type[OpRun]] = [CostVolume, SubpixelArgMax, Quant]
+"""What ``ReferenceEvaluator`` takes as ``new_ops``."""

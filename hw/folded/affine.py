@@ -1,0 +1,198 @@
+"""Functions of one integer by one multiplication, an addition and a shift, proved exact."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from amaranth.hdl import Mux, Signal
+
+from ..ranges import Range
+from ..steps import Steps
+from .memory import LUTS_A_BLOCK, Store, pack, pipe, rom
+
+__all__ = ["Affine", "levels_of"]
+
+# A hardware multiplier takes 18 bits.
+_FACTOR_BITS = 18
+_MOST_SHIFT = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """``clamp((factor[c] * x + offset[c]) >> shift)``: one multiplier, one adder.
+
+    With ``to_even``, ``clamp(v >> shift)`` where an odd result of which no bits were shifted out
+    is one less: a tie that half a step of ``offset`` had rounded up.
+
+    Made by :meth:`fit`, which proves it equal to given steps on every reachable ``x``.
+    """
+
+    domain: Range
+    levels: Range
+    factor: np.ndarray
+    offset: np.ndarray
+    shift: int
+    to_even: bool = False
+    worth: int = LUTS_A_BLOCK
+
+    @property
+    def latency_cycles(self) -> int:
+        return 6 if self.to_even else 5
+
+    @classmethod
+    def fit(cls, steps: tuple[Steps, ...], ranges: tuple[Range, ...]) -> "Affine | None":
+        """Factors and offsets that do exactly what ``steps`` do on ``ranges``; None if none do."""
+        levels = levels_of(steps)
+        bounds = [_bounds(s, r, levels) for s, r in zip(steps, ranges, strict=True)]
+        if any(b is None for b in bounds):
+            return None
+        for shift, to_even in product(range(_MOST_SHIFT + 1), (False, True)):
+            pairs = _solve_all(bounds, shift, to_even)
+            if pairs is None:
+                continue
+            factor, offset = np.array(pairs, dtype=np.int64).T
+            fitted = cls(Range.span(ranges), levels, factor, offset, shift, to_even)
+            if fitted._factors.bits > _FACTOR_BITS:
+                return None
+            fitted._prove(steps, ranges)
+            return fitted
+        return None
+
+    def _prove(self, steps, ranges):
+        """Both are monotone: where they agree at both ends of each level, they agree."""
+        for c, (own, domain) in enumerate(zip(steps, ranges, strict=True)):
+            points = [domain.lo, domain.hi]
+            for t in own.thresholds.tolist():
+                points += [t - 1, t]
+            x = np.unique(np.clip(points, domain.lo, domain.hi))
+            # Python integers: products may be long.
+            got = [self._level(int(self.factor[c]) * int(v) + int(self.offset[c])) for v in x]
+            assert got == own(x).tolist(), "the fit must equal its steps"
+
+    def _level(self, value: int) -> int:
+        level = value >> self.shift
+        tie = self.to_even and level << self.shift == value
+        return min(max(level - (tie and level % 2), self.levels.lo), self.levels.hi)
+
+    @property
+    def _factors(self):
+        return Range(int(self.factor.min()), int(self.factor.max()))
+
+    @property
+    def _offsets(self):
+        return Range(int(self.offset.min()), int(self.offset.max()))
+
+    def stores(self, name) -> tuple[Store, ...]:
+        """Its memories."""
+        width = self._factors.bits + self._offsets.bits
+        return (Store(f"{name}_constants", len(self.factor), width, True, 1, self.worth),)
+
+    def build(self, m, x, channel, shape, name):
+        factors, offsets = self._factors, self._offsets
+        # Cycle 0: the channel's constants. Cycle 1: they go into registers, block RAM is slow.
+        (store,) = self.stores(name)
+        words = pack([self.factor, self.offset], [factors.bits, offsets.bits])
+        word = rom(m, store, words, channel)
+        factor = Signal(factors.shape, name=f"{name}_factor", reset_less=True)
+        offset = Signal(offsets.shape, name=f"{name}_constant", reset_less=True)
+        m.d.sync += [factor.eq(word[: factors.bits]), offset.eq(word[factors.bits :])]
+        # Cycle 2: multiply. Cycle 3: add. Then round ties, and clamp.
+        products = Range.span([self.domain * factors.lo, self.domain * factors.hi])
+        multiplied = Signal(products.shape, name=f"{name}_product", reset_less=True)
+        m.d.sync += multiplied.eq(pipe(m, x, 2, f"{name}_x") * factor)
+        total = products + offsets
+        summed = Signal(total.shape, name=f"{name}_sum", reset_less=True)
+        m.d.sync += summed.eq(multiplied + pipe(m, offset, 1, f"{name}_offset"))
+        level = Range((total.lo >> self.shift) - self.to_even, total.hi >> self.shift)
+        shifted = summed >> self.shift
+        if self.to_even:
+            tie = shifted[0] & ~summed[: self.shift].any()
+            whole = Signal(level.shape, name=f"{name}_rounded", reset_less=True)
+            m.d.sync += whole.eq(shifted - tie)
+            shifted = whole
+        out = Signal(shape, name=f"{name}_level", reset_less=True)
+        clamped = shifted
+        if level.hi > self.levels.hi:
+            clamped = Mux(shifted > self.levels.hi, self.levels.hi, clamped)
+        if level.lo < self.levels.lo:
+            clamped = Mux(shifted < self.levels.lo, self.levels.lo, clamped)
+        m.d.sync += out.eq(clamped)
+        return out
+
+
+def levels_of(steps) -> Range:
+    """From the lowest to the highest level of some functions."""
+    return Range(min(int(s.levels.min()) for s in steps), max(int(s.levels.max()) for s in steps))
+
+
+def _bounds(own, domain, levels):
+    """Points ``(x, level)`` where the function must have reached a level, or not exceed one.
+
+    None where it both rises and falls.
+    """
+    rises = np.diff(own.levels)
+    falling = bool((rises < 0).any())
+    if falling and (rises > 0).any():
+        return None
+    least, most = [], []
+    ends = [domain.lo, *(int(t) for t in own.thresholds), domain.hi + 1]
+    for level, first, behind in zip(own.levels.tolist(), ends, ends[1:], strict=False):
+        low_end, high_end = (behind - 1, first) if falling else (first, behind - 1)
+        if level > levels.lo:
+            least.append((low_end, level))
+        if level < levels.hi:
+            most.append((high_end, level + 1))
+    return np.array(least, dtype=np.int64).reshape(-1, 2), np.array(most, dtype=np.int64).reshape(
+        -1, 2
+    )
+
+
+def _solve_all(bounds, shift, to_even):
+    """A factor and an offset for each channel; None if one of them has none."""
+    pairs = []
+    for bound in bounds:
+        pair = _solve(bound, shift, to_even)
+        if pair is None:
+            return None
+        pairs.append(pair)
+    return pairs
+
+
+def _solve(bound, shift, to_even):
+    """A factor and an offset that meet the bounds; None if there are none."""
+    least, most = bound
+    # An odd level is reached by more than a tie.
+    reached = [(part[:, 1] << shift) + (to_even & part[:, 1]) for part in bound]
+    lows, highs = reached[0], reached[1] - 1
+    if not len(least) or not len(most):
+        # Always the highest level, or always the lowest.
+        return 0, int(lows.max() if len(least) else highs.min(initial=0))
+    # factor * x + offset must be so much at least, and at most: subtract in pairs.
+    distance = least[:, None, 0] - most[None, :, 0]
+    rise = lows[:, None] - highs[None, :]
+    if (rise[distance == 0] > 0).any():
+        return None
+    up, down = distance > 0, distance < 0
+    lowest = np.max(-(-rise[up] // distance[up]), initial=-(1 << 40))
+    highest = np.min(rise[down] // distance[down], initial=1 << 40)
+    if lowest > highest:
+        return None
+    factor = _roundest(int(lowest), int(highest))
+    low = int((lows - factor * least[:, 0]).max())
+    high = int((highs - factor * most[:, 0]).min())
+    if low > high:
+        return None
+    return factor, low
+
+
+def _roundest(lowest, highest):
+    """The number with the most last zeros from ``lowest`` to ``highest``, and a small one."""
+    if lowest <= 0 <= highest:
+        return 0
+    if highest < 0:
+        return -_roundest(-highest, -lowest)
+    for zeros in range(lowest.bit_length(), -1, -1):
+        rounded = -(-lowest >> zeros) << zeros
+        if rounded <= highest:
+            return rounded
+    return lowest
