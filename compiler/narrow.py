@@ -59,6 +59,7 @@ class Streams:
         self.graph = graph
         self.wide = {node.name: chain for node, chain in graph.lowered()}
         self._known: dict[tuple[str, int], Chain | None] = {}
+        self._chosen: dict[tuple[str, int, int], Chain] = {}
 
     def chain(self, node: Node, lanes: int, pace: int) -> Chain:
         """What does the work of ``node`` on streams of ``lanes`` channels a beat, or more.
@@ -66,6 +67,12 @@ class Streams:
         Of those that do it within ``pace`` cycles a frame, that with the fewest channels a beat; or
         fewer than ``lanes``, where taking beats apart is cheaper than taking them whole.
         """
+        key = node.name, lanes, pace
+        if key not in self._chosen:
+            self._chosen[key] = self._choose(node, lanes, pace)
+        return self._chosen[key]
+
+    def _choose(self, node: Node, lanes: int, pace: int) -> Chain:
         tensors = self.tensors(node)
         best = self.wide[node.name]
         for own in LANES:

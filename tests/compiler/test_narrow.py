@@ -9,6 +9,7 @@ from sqwire.compiler.cost import Cost
 from sqwire.compiler.folding import Fold, units
 from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
+from sqwire.compiler.narrow import Streams
 from sqwire.compiler.plan import plan
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.ranges import Range
@@ -289,3 +290,10 @@ def test_a_pool_over_the_whole_frame_keeps_one_result_a_channel():
         if stage.name.endswith(".maxpool")
     )
     assert isinstance(spec, Reduce)
+
+
+def test_a_pool_at_some_pace_is_made_once():
+    # Costs are remembered by object: one that is made anew may lie where another one was.
+    graph = pool((2, 2), (1, 1), (0, 0, 1, 1)).graph()
+    streams, (node,) = Streams(graph), [n for n in graph.nodes if isinstance(n.op, ops.MaxPool)]
+    assert streams.chain(node, 1, 2000) is streams.chain(node, 1, 2000)
