@@ -56,6 +56,8 @@ class Target:
     interval_cycles: int | None = None
     room: Cost | None = None
     folds: Mapping[str, Fold] | None = None
+    slots: Mapping[str, int] = field(default_factory=dict)
+    """How long the line buffers of pools are, where that is decided already."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Chooser:
         """
         if target.folds is not None:
             known = {unit.node.name: unit for unit in self.units}
-            return Choice({n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()})
+            folds = {n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()}
+            return Choice(folds, slots=target.slots)
         if target.interval_cycles is None and target.room is None:
             return Choice({})
         self.room = target.room
@@ -256,16 +259,18 @@ class Chooser:
                     continue
                 made = self._keeps_up(unit, fold, interval)
                 if made is not None:
-                    found += [made, *self._without_blocks(unit, made[0])]
+                    found += [made, *self._without_blocks(unit, made[0], interval)]
                     break
         return found
 
-    def _without_blocks(self, unit: Unit, fold: Fold) -> Iterator[tuple[Fold, Folded, Cost]]:
+    def _without_blocks(
+        self, unit: Unit, fold: Fold, interval: int
+    ) -> Iterator[tuple[Fold, Folded, Cost]]:
         """The same with memories of LUTs where that spares block RAMs."""
         for luts in _BLOCK_LUTS:
             other = replace(fold, block_luts=luts)
             made = self._make(unit, other)
-            if made is not None:
+            if made is not None and made[0].interval_cycles <= interval:
                 yield other, *made
 
     def _keeps_up(self, unit: Unit, fold: Fold, interval: int) -> tuple[Fold, Folded, Cost] | None:

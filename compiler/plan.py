@@ -74,6 +74,8 @@ class Plan:
     latency_cycles: int
     folds: Mapping[str, Fold]
     """How layers are folded, by the node of the linear map."""
+    slots: Mapping[str, int]
+    """Positions in the line buffers of pools that have more than they need themselves."""
 
     @cached_property
     def ends(self) -> Mapping[str, str]:
@@ -94,6 +96,7 @@ class Plan:
             "s_axis": _ports("s_axis", self.inputs, self.network.inputs),
             "m_axis": _ports("m_axis", self.outputs, self.network.outputs),
             "folds": {name: asdict(fold) for name, fold in self.folds.items()},
+            "slots": dict(self.slots),
             "layers": [asdict(layer) for layer in self.layers],
             "joins": [asdict(join) for join in self.joins],
             "stages": [
@@ -180,6 +183,7 @@ def plan(
         cycles_per_frame=interval,
         latency_cycles=last + 1,
         folds={name: fold for name, (_, fold, _) in built.choice.folds.items()},
+        slots=built.choice.slots,
     )
 
 
