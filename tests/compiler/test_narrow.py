@@ -265,7 +265,8 @@ def test_choice_for_a_rate_is_planned_again_from_its_folds(net, interval):
     graph = net().graph()
     planned = plan(graph, Target(interval, Cost(1e9, 1e9, 10**6, 10**6)))
     assert planned.cycles_per_frame <= interval
-    assert plan(graph, Target(folds=planned.folds)).to_json() == planned.to_json()
+    again = plan(graph, Target(folds=planned.folds, slots=planned.slots))
+    assert again.to_json() == planned.to_json()
     x = frames(graph, 3)
     y = planned.network.compute(planned.network.inputs[0].beats(x))
     assert np.array_equal(y.reshape(3, -1), graph.run(x).reshape(3, -1))
