@@ -3,18 +3,58 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .raster import counter
 
 __all__ = ["BilinearColumns", "BilinearRows"]
 
 
 @dataclass(frozen=True)
-class BilinearRows:
+class _Bilinear:
+    """What both axes have in common."""
+
+    height: int
+    width: int
+    beat: Beat
+    factor: int
+
+    def __post_init__(self):
+        name = type(self).__name__
+        if min(self.height, self.width) < 1:
+            raise ValueError(f"{name}: frame must be at least 1x1, not {self.height}x{self.width}")
+        if self.factor < 2:
+            raise ValueError(f"{name}: factor must be at least 2, not {self.factor}")
+
+    @property
+    def inputs(self):
+        return (self.beat,)
+
+    @property
+    def outputs(self):
+        return (Beat(self.beat.range * self.factor, self.beat.lanes),)
+
+    @property
+    def beats_in(self) -> int:
+        return self.height * self.width
+
+    @property
+    def beats_out(self) -> int:
+        return self.beats_in * self.factor
+
+    def compute(self, x):
+        size = self.height, self.width, self.beat.lanes
+        frames = np.asarray(x, dtype=np.int64).reshape(-1, *size)
+        mixed = _mixed(frames, self.axis, self.factor)
+        return mixed.reshape(len(frames), self.beats_out, self.beat.lanes)
+
+
+@dataclass(frozen=True)
+class BilinearRows(_Bilinear):
     """``o[f*r + k, c] = (f - k) * x[r, c] + k * x[min(r + 1, height - 1), c]`` for k = 0 .. f - 1.
 
     A row stays at ``f`` times its number, rows between are mixed, and behind the last row it
@@ -32,30 +72,7 @@ class BilinearRows:
         If a size is below one or the factor below two.
     """
 
-    height: int
-    width: int
-    beat: Beat
-    factor: int
-
-    def __post_init__(self):
-        _check(self, "BilinearRows")
-
-    @property
-    def inputs(self):
-        return (self.beat,)
-
-    @property
-    def outputs(self):
-        return (Beat(self.beat.range * self.factor, self.beat.lanes),)
-
-    @property
-    def beats_in(self) -> int:
-        return self.height * self.width
-
-    @property
-    def beats_out(self) -> int:
-        return self.beats_in * self.factor
-
+    axis = 1
     latency_cycles = 2
 
     def needs(self) -> np.ndarray:
@@ -63,17 +80,12 @@ class BilinearRows:
         rows = np.minimum(row + 1 + (k > 0), self.height)
         return np.repeat(rows * self.width, self.width)
 
-    def compute(self, x):
-        frames = _frames(self, x)
-        mixed = _mixed(frames, 1, self.factor)
-        return mixed.reshape(len(frames), self.beats_out, self.beat.lanes)
-
     def create(self) -> wiring.Component:
         return _Rows(self)
 
 
 @dataclass(frozen=True)
-class BilinearColumns:
+class BilinearColumns(_Bilinear):
     """``o[r, f*c + k] = (f - k) * x[r, c] + k * x[r, min(c + 1, width - 1)]`` for k = 0 .. f - 1.
 
     As :class:`BilinearRows`, along a row.
@@ -89,30 +101,7 @@ class BilinearColumns:
         If a size is below one or the factor below two.
     """
 
-    height: int
-    width: int
-    beat: Beat
-    factor: int
-
-    def __post_init__(self):
-        _check(self, "BilinearColumns")
-
-    @property
-    def inputs(self):
-        return (self.beat,)
-
-    @property
-    def outputs(self):
-        return (Beat(self.beat.range * self.factor, self.beat.lanes),)
-
-    @property
-    def beats_in(self) -> int:
-        return self.height * self.width
-
-    @property
-    def beats_out(self) -> int:
-        return self.beats_in * self.factor
-
+    axis = 2
     latency_cycles = 1
 
     def needs(self) -> np.ndarray:
@@ -120,24 +109,8 @@ class BilinearColumns:
         columns = np.minimum(column + 1 + (k > 0), self.width)
         return (np.arange(self.height)[:, None] * self.width + columns).reshape(-1)
 
-    def compute(self, x):
-        frames = _frames(self, x)
-        mixed = _mixed(frames, 2, self.factor)
-        return mixed.reshape(len(frames), self.beats_out, self.beat.lanes)
-
     def create(self) -> wiring.Component:
         return _Columns(self)
-
-
-def _check(spec, name):
-    if min(spec.height, spec.width) < 1:
-        raise ValueError(f"{name}: frame must be at least 1x1, not {spec.height}x{spec.width}")
-    if spec.factor < 2:
-        raise ValueError(f"{name}: factor must be at least 2, not {spec.factor}")
-
-
-def _frames(spec, x):
-    return np.asarray(x, dtype=np.int64).reshape(-1, spec.height, spec.width, spec.beat.lanes)
 
 
 def _mixed(frames, axis, factor):
@@ -145,17 +118,6 @@ def _mixed(frames, axis, factor):
     following = np.take(frames, np.minimum(np.arange(last + 1) + 1, last), axis)
     parts = [(factor - k) * frames + k * following for k in range(factor)]
     return np.stack(parts, axis + 1)
-
-
-def _count(m, step, size, name):
-    """One of ``size`` steps, round and round: its number, and whether it is the last one."""
-    if size == 1:
-        return Const(0), Const(1)
-    index, last = Signal(range(size), name=name), Signal(name=f"{name}_last")
-    m.d.comb += last.eq(index == size - 1)
-    with m.If(step):
-        m.d.sync += index.eq(Mux(last, 0, index + 1))
-    return index, last
 
 
 class _Rows(wiring.Component):
@@ -181,10 +143,10 @@ class _Rows(wiring.Component):
         # How many whole rows are stored, of those from the one that is shown on.
         stored = Signal(range(3))
         take, advance, show = Signal(), Signal(), Signal()
-        _, row_taken = _count(m, take, spec.width, "taken")
-        column, row_shown = _count(m, show, spec.width, "column")
-        again, last_again = _count(m, show & row_shown, f, "again")
-        _, bottom = _count(m, show & row_shown & last_again, spec.height, "row")
+        _, row_taken = counter(m, take, spec.width, "taken")
+        column, row_shown = counter(m, show, spec.width, "column")
+        again, last_again = counter(m, show & row_shown, f, "again")
+        _, bottom = counter(m, show & row_shown & last_again, spec.height, "row")
         filled, freed = Signal(), Signal()
         written = Signal(range(max(2, spec.width)))
         m.d.comb += [
@@ -266,8 +228,8 @@ class _Columns(wiring.Component):
         following = Signal(spec.beat.layout, reset_less=True)
         stored = Signal(range(3))
         shift, take, step = Signal(), Signal(), Signal()
-        part, last_part = _count(m, step, f, "part")
-        _, edge = _count(m, shift, spec.width, "column")
+        part, last_part = counter(m, step, f, "part")
+        _, edge = counter(m, shift, spec.width, "column")
         m.d.comb += [
             self.o.valid.eq((stored == 2) | ((stored == 1) & ((part == 0) | edge))),
             step.eq(self.o.valid & self.o.ready),

@@ -4,7 +4,24 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Const, Mux, Signal, Value
 
-__all__ = ["Place", "axis", "windows"]
+__all__ = ["Place", "axis", "counter", "windows"]
+
+
+def counter(m, step, size, name):
+    """Count ``size`` cycles in which ``step`` is high, round and round.
+
+    Returns
+    -------
+    index, last
+        The number of the next one, and whether it is the last of a round.
+    """
+    if size == 1:
+        return Const(0, 0), Const(1)
+    index, last = Signal(range(size), name=name), Signal(name=f"{name}_last")
+    m.d.comb += last.eq(index == size - 1)
+    with m.If(step):
+        m.d.sync += index.eq(Mux(last, 0, index + 1))
+    return index, last
 
 
 def axis(m, step, size, first, stride, count, *, name):

@@ -5,11 +5,12 @@ computes.
 """
 
 import numpy as np
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .delay import delay
+from .raster import counter
 
 __all__ = ["Replay", "needs"]
 
@@ -52,9 +53,9 @@ class Replay(wiring.Component):
         held = Signal(group, reset_less=True)
         free, load = Signal(), Signal()
         first = Signal(init=1)  # the next beat to be held comes from the input
-        last_turn = self._count(m, self.o.valid & self.o.ready, self.times[1], "turn")
-        row_ends = self._count(m, load, self.width, "column")
-        last_pass = self._count(m, load & row_ends, self.times[0], "passes")
+        _, last_turn = counter(m, self.o.valid & self.o.ready, self.times[1], "turn")
+        _, row_ends = counter(m, load, self.width, "column")
+        _, last_pass = counter(m, load & row_ends, self.times[0], "passes")
         m.d.comb += [
             free.eq(~self.o.valid | (self.o.ready & last_turn)),
             self.i.ready.eq(free & first),
@@ -81,14 +82,3 @@ class Replay(wiring.Component):
             with m.Elif(self.o.ready):
                 m.d.sync += held.eq(held >> bits)
         return m
-
-    @staticmethod
-    def _count(m, step, size, name):
-        """Is the next of ``size`` steps, round and round, the last one."""
-        if size == 1:
-            return Const(1)
-        index, last = Signal(range(size), name=name), Signal(name=f"{name}_last")
-        m.d.comb += last.eq(index == size - 1)
-        with m.If(step):
-            m.d.sync += index.eq(Mux(last, 0, index + 1))
-        return last

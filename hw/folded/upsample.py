@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..beat import Beat
+from ..raster import counter
 from .memory import Store, ram
 
 __all__ = ["Upsample"]
@@ -113,10 +114,11 @@ class _Component(wiring.Component):
         m = Module()
         spec = self.spec
         advance, step, fresh = Signal(), Signal(), Signal()
-        beat, position = _count(m, step, spec.beats_position, "beat")
-        turn, turned = _count(m, position, spec.factor[1], "turn")
-        column, row = _count(m, turned, spec.width, "column")
-        again, _ = _count(m, row, spec.factor[0], "again")
+        beat, last_beat = counter(m, step, spec.beats_position, "beat")
+        turn, last_turn = counter(m, step & last_beat, spec.factor[1], "turn")
+        turned = step & last_beat & last_turn
+        column, last_column = counter(m, turned, spec.width, "column")
+        again, _ = counter(m, turned & last_column, spec.factor[0], "again")
         m.d.comb += [
             fresh.eq((turn == 0) & (again == 0)),
             advance.eq(~self.o.valid | self.o.ready),
@@ -147,13 +149,3 @@ class _Component(wiring.Component):
                 with m.If(~passes):
                     m.d.sync += self.o.payload.eq(again_word)
         return m
-
-
-def _count(m, step, size, name):
-    """A signal that counts ``size`` steps, round and round; is this the step that ends a round."""
-    index, ends = Signal(range(size), name=name), Signal(name=f"{name}_ends")
-    last = index == size - 1
-    m.d.comb += ends.eq(step & last)
-    with m.If(step):
-        m.d.sync += index.eq(Mux(last, 0, index + 1))
-    return index, ends
