@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from sqwire.hw.dot import Dot
@@ -14,25 +14,18 @@ from .errors import CompileError
 from .folding import Fold, Unit, units
 from .graph import Graph
 from .narrow import Streams, pace_of
+from .sizes import MOST_LANES, even_fold, kinds, lane_counts, narrowest, variants
 
 __all__ = ["Choice", "Chooser", "Target"]
 
 # Layers with more nonzero weights than this are never worth a wire for each.
 _MOST_SPATIAL = 20_000
-# Lanes that share banks, and a layer's lanes at most.
-_RING, _MOST_LANES = 8, 512
-# Where weights have more digits than this on average, shifting takes longer than multiplying.
-_MOST_DIGITS = 1.3
-# A program of zeros too, without addresses, is worth so many times the lanes at most.
-_MOST_DENSE = 1.6
 # Of the digits of its weights, at least this share become adders of a spatial layer.
 _FEWEST_ADDERS = 0.25
 # What a lane takes at least.
 _LANE_LUTS = 60
 # Of so few weights it is soon known what they cost as wires.
 _FEW = 3000
-# Lanes may stand idle for so small a share of the time, because outputs do not divide evenly.
-_EVEN = 0.97
 # An engine that is slower than it must be by more than this is not worth another try.
 _NEAR = 1.15
 # What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
@@ -207,7 +200,7 @@ class Chooser:
                 raise CompileError(
                     f'Plan: layer "{unit.node.name}" must do {unit.nonzeros} products at '
                     f"{unit.positions} positions in {interval} cycles and cannot with "
-                    f"{_MOST_LANES} lanes; lower --fps or raise --clock"
+                    f"{MOST_LANES} lanes; lower --fps or raise --clock"
                 )
         return Choice(folds, total + self._rest(folds), interval)
 
@@ -244,17 +237,17 @@ class Chooser:
     def _folds(self, unit: Unit, interval: int, most: float) -> list[tuple[Fold, Folded, Cost]]:
         """For each kind of lane, the smallest engine that keeps up, unless clearly dearer."""
         outputs, cycles = len(unit.op.weight), interval // unit.positions
-        lanes_in = _narrowest(unit.tensor.channels, unit.tensor.positions, interval)
-        lanes_out = _narrowest(outputs, unit.positions, interval)
+        lanes_in = narrowest(unit.tensor.channels, unit.tensor.positions, interval)
+        lanes_out = narrowest(outputs, unit.positions, interval)
         if lanes_in is None or lanes_out is None or not cycles:
             return []
         found = []
-        for kind, products, dense in _kinds(unit):
+        for kind, products, dense in kinds(unit):
             least = max(-(-products // cycles), lanes_in, lanes_out)
-            for lanes in _lane_counts(least):
+            for lanes in lane_counts(least):
                 if lanes > products or lanes * _LANE_LUTS * self.prices["luts"] > most:
                     break
-                fold = _fold(lanes, lanes_in, lanes_out, outputs, kind, dense)
+                fold = even_fold(lanes, lanes_in, lanes_out, outputs, kind, dense)
                 if fold is None or (dense and unit.dense_cycles(fold) > cycles):
                     continue
                 made = self._keeps_up(unit, fold, interval)
@@ -275,7 +268,7 @@ class Chooser:
 
     def _keeps_up(self, unit: Unit, fold: Fold, interval: int) -> tuple[Fold, Folded, Cost] | None:
         """The engine, with other rings or a longer line buffer if it needs them to keep up."""
-        for tried in _variants(unit, fold):
+        for tried in variants(unit, fold):
             known = self._make(unit, tried)
             if known is None:
                 continue
@@ -295,76 +288,6 @@ class Chooser:
             except ValueError:
                 self._known[key] = None
         return self._known[key]
-
-
-def _variants(unit: Unit, fold: Fold) -> Sequence[Fold]:
-    """``fold``, and what to try next if it is too slow by a little."""
-    result = [fold]
-    if fold.lanes_in < fold.ring and not fold.dense:
-        result.append(replace(fold, ring=fold.ring // 2))
-    if fold.lanes % (2 * fold.parts * fold.lanes_out) == 0 and not fold.dense:
-        result.append(replace(fold, parts=2 * fold.parts))
-    if unit.op.stride != (1, 1):
-        reach = unit.tensor.width * (unit.op.kernel[0] + unit.op.stride[0])
-        result.append(replace(fold, slots=1 << reach.bit_length()))
-    return result
-
-
-def _kinds(unit: Unit) -> list[tuple[str, int, bool]]:
-    """Kinds of lanes worth trying, how many products each does, and whether for zeros too.
-
-    Where zeros cost few lanes more, a program without addresses may be better.
-    """
-    kinds = [("dsp", unit.nonzeros, False), ("lut", unit.nonzeros, False)]
-    if unit.op.weight.size <= _MOST_DENSE * unit.nonzeros:
-        kinds += [(kind, unit.op.weight.size, True) for kind in ("dsp", "lut")]
-    if unit.signed_digits <= _MOST_DIGITS * unit.nonzeros:
-        kinds.append(("digit", unit.signed_digits, False))
-    return kinds
-
-
-def _lane_counts(least: int) -> Iterator[int]:
-    """Numbers of lanes, from ``least`` up: whole rings, of 8 where they are many."""
-    yield from (n for n in (1, 2, 4, 6) if n >= least)
-    for step, first, last in ((4, 8, 32), (8, 32, 128), (16, 128, _MOST_LANES + 1)):
-        yield from (n for n in range(first, last, step) if n >= least)
-
-
-def _fold(
-    lanes: int, lanes_in: int, lanes_out: int, outputs: int, kind: str, dense: bool
-) -> Fold | None:
-    """``lanes`` in rings as wide as they allow; sums in as few parts as use all lanes evenly.
-
-    None where the counts do not divide.
-    """
-    if lanes % lanes_out:
-        return None
-    beats = outputs // lanes_out
-    best: tuple[float, int, int] | None = None
-    for parts in range(1, 2 if dense else lanes // lanes_out + 1):
-        group, rest = divmod(lanes, lanes_out * parts)
-        if rest:
-            continue
-        ring = min(_RING, lanes & -lanes)
-        while parts > 1 and ring > lanes_in and lanes // parts % ring:
-            ring //= 2
-        even = beats / (-(-beats // group) * group)
-        if ring >= lanes_in and (best is None or even > best[0]):
-            best = even, parts, ring
-        if best is not None and best[0] >= _EVEN:
-            break
-    if best is None:
-        return None
-    _, parts, ring = best
-    return Fold(lanes, ring, parts, lanes_in, lanes_out, kind, dense=dense)
-
-
-def _narrowest(channels: int, positions: int, interval: int) -> int | None:
-    """The fewest channels a beat with which a stream keeps up."""
-    for lanes in (1, 2, 4, 8):
-        if channels % lanes == 0 and channels // lanes * positions <= interval:
-            return lanes
-    return None
 
 
 def _least_interval(graph: Graph) -> tuple[int, str]:
