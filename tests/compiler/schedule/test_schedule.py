@@ -126,8 +126,9 @@ def test_random_layers(outputs, inputs, density, lanes, ring, seed):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lanes": 3}, "lanes must be a power of two"),
-        ({"lanes": 4, "ring": 8}, "ring must divide lanes"),
+        ({"lanes": 3}, r"power of two that divides lanes \(3\), not 8"),
+        ({"lanes": 4}, r"power of two that divides lanes \(4\), not 8"),
+        ({"lanes": 9, "ring": 3}, r"power of two that divides lanes \(9\), not 3"),
         ({"parts": 16}, r"parts \* lanes_out must divide lanes"),
         ({"lanes_out": 3, "lanes": 8}, "must divide"),
         ({"lanes_in": 16}, "lanes_in must divide"),
