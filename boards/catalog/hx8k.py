@@ -32,6 +32,6 @@ BOARDS = (
         ),
         programmer=iceprog("-S"),
         usb_ids=((0x0403, 0x6010),),
-        ring_bytes=4096,
+        ring_bytes=512,
     ),
 )

@@ -33,7 +33,7 @@ BOARDS = (
         ),
         programmer=iceprog(),
         usb_ids=((0x0403, 0x6010),),
-        ring_bytes=4096,
+        ring_bytes=512,
         pll_pad=True,
     ),
 )

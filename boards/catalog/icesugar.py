@@ -33,7 +33,7 @@ BOARDS = (
         programmer=icesprog(),
         baud=115_200,
         usb_ids=((0x1D50, 0x602B),),
-        ring_bytes=4096,
+        ring_bytes=512,
         pll_pad=True,
     ),
 )
