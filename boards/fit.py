@@ -17,7 +17,7 @@ __all__ = ["formats_of", "formats_of_ports", "room_for", "target_for", "top_for"
 
 # Shares of LUTs and flip-flops, and of block RAMs, that a plan may use; and the share that may be
 # in use with the link.
-_FULL, _FULL_RAM, _FULL_DEVICE = 0.8, 0.95, 0.93
+_FULL, _FULL_RAM, _FULL_DEVICE = 0.8, 0.95, 0.9
 
 
 def room_for(board: Board) -> Cost:
@@ -71,7 +71,7 @@ def top_for(
     """
     clock_hz = board.clock_hz if clock_hz is None else clock_hz
     identity = Identity(
-        credits_for(formats[0], board.ring_bytes),
+        credits_for(formats[0], board.ring_bytes, board.most_credits),
         clock_hz,
         board.baud if baud is None else baud,
         bytes.fromhex(design_sha256)[:8],

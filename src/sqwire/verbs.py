@@ -275,8 +275,8 @@ def run(
             progress("build the simulated board (Verilator)")
             board = find_board(known.board if known else "ulx3s_85f")
             clock_hz = known.clock_hz if known else None
-            made = board_for(build, board, clock_hz=clock_hz, baud=baud or board.baud)
-            rate = made.link.identity.baud
+            rate = baud or (known.baud if known else board.baud)
+            made = board_for(build, board, clock_hz=clock_hz, baud=rate)
             port, timeout_seconds = stack.enter_context(made.run()).port, 60.0
         progress(f"open {port or 'the board'}")
         device = stack.enter_context(
