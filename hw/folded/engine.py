@@ -19,7 +19,8 @@ from .memories import Memories
 from .memory import LUTS_A_BLOCK
 from .program import Program
 from .raster import Raster
-from .timing import departures, interval_cycles, latest, set_slots
+from .rhythm import interval_cycles
+from .timing import departures, latest, set_slots, timeline
 
 __all__ = ["Folded"]
 
@@ -298,6 +299,10 @@ class Folded(Memories):
             self.program.cycles, self.pace_cycles, self.fetch_cycles, self.first_cycles,
             self.collect_cycles,
         )  # fmt: skip
+
+    def timeline(self, arrivals) -> tuple[list[int], list[int], list[int]]:
+        """When input positions have come, outputs are started, and their sums are free again."""
+        return timeline(self, arrivals)
 
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready.
