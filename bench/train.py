@@ -88,7 +88,7 @@ class Bench:
         """What tells a run from others."""
         plan = self.plan(config)
         return {
-            "data": self.data.name, "config": config.name, "seed": seed,
+            "data": self.data.name, "stage": self.stage, "config": config.name, "seed": seed,
             "schedule": asdict(plan) if plan else {},
         }  # fmt: skip
 
@@ -230,11 +230,12 @@ def change(what: Callable[[dict[str, Any]], None]) -> None:
         os.close(lock)
 
 
-def key(run: dict[str, Any]) -> tuple[str, str, int, str]:
+def key(run: dict[str, Any]) -> tuple[str, str, str, int, str]:
     schedule = run["schedule"]
     if schedule:
         schedule = {**asdict(train.Schedule()), **schedule}  # fields that came later
-    return run["data"], run["config"], run["seed"], json.dumps(schedule, sort_keys=True)
+    known = json.dumps(schedule, sort_keys=True)
+    return run["data"], run["stage"], run["config"], run["seed"], known
 
 
 def learn(bench: Bench, lines: list[Config], seeds: int) -> None:
@@ -247,7 +248,6 @@ def learn(bench: Bench, lines: list[Config], seeds: int) -> None:
                 continue
             with train.reproducible():
                 run = {**told, **bench.one(config, seed)}
-            run["stage"] = bench.stage
             run["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
             run["machine"] = f"{platform.machine()} CPU, 1 thread of {os.cpu_count()} cores"
             run["torch"] = torch.__version__
