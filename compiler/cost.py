@@ -85,6 +85,17 @@ def features(spec: Any) -> dict[str, float]:
 def _folded(spec: Folded) -> dict[str, float]:
     layout, kind = spec.program.layout, spec.multiplier
     lanes, code = layout.lanes, spec.range.bits
+    if spec.program.split:
+        return {
+            "split.one": 1,
+            f"split.{kind}": lanes,
+            f"split.{kind}_bits": lanes * code * spec.multiply.value_bits,
+            "split.acc_bits": lanes * spec.acc_bits,
+            "split.address_bits": lanes * spec.address_bits,
+            "split.place_bits": lanes * (spec.program.place_bits or 0),
+            "split.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
+            "split.out_bits": spec.acc_bits,
+        }
     return {
         "folded.one": 1,
         f"folded.{kind}": lanes,
