@@ -96,6 +96,7 @@ def _folded(spec: Folded) -> dict[str, float]:
         f"folded.{kind}_bits": lanes * code * spec.multiply.value_bits,
         "folded.rotate_bits": banks * code * (layout.ring - 1).bit_length(),
         "folded.acc_bits": lanes * spec.acc_bits,
+        "folded.dense": spec.program.dense,
         "folded.address_bits": (1 if spec.program.dense else lanes) * spec.address_bits,
         "folded.collect_bits": lanes * spec.acc_bits * spec.buffers,
         "folded.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
