@@ -85,6 +85,17 @@ def grid() -> Iterator[Any]:
         weight = weights(rng, (outputs, kernel, kernel, channels), 4, zeros)
         for kind in ("lut", "dsp", "digit"):
             yield split(weight, lanes, size, kind, rng)
+    for lanes, ring, outputs, channels, kernel, bits in (
+        (16, 8, 32, 32, 3, 4), (24, 8, 48, 16, 3, 4), (64, 8, 64, 64, 1, 3), (12, 4, 24, 32, 3, 4),
+    ):  # fmt: skip
+        weight = weights(rng, (outputs, kernel, kernel, channels), bits, 0.0)
+        for kind in ("lut", "dsp"):
+            program = schedule(weight, lanes, ring, dense=True)
+            raw = Folded(
+                12, 12, Range(0, 2**bits - 1), weight, program, padding=(kernel // 2,) * 4,
+                multiplier=kind,
+            )  # fmt: skip
+            yield replace(raw, steps=steps(rng, raw.sum_ranges))
     for rows, inputs, bits, zeros in (
         (8, 27, 4, 0.0), (16, 144, 4, 0.9), (16, 64, 4, 0.5), (32, 32, 2, 0.3), (10, 64, 4, 0.8),
     ):  # fmt: skip

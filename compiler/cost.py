@@ -96,13 +96,15 @@ def _folded(spec: Folded) -> dict[str, float]:
             "split.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
             "split.out_bits": spec.acc_bits,
         }
+    banks = spec.bank_store.copies
     return {
         "folded.one": 1,
         f"folded.{kind}": lanes,
         f"folded.{kind}_bits": lanes * code * spec.multiply.value_bits,
-        "folded.rotate_bits": lanes * code * (layout.ring - 1).bit_length(),
+        "folded.rotate_bits": banks * code * (layout.ring - 1).bit_length(),
         "folded.acc_bits": lanes * spec.acc_bits,
-        "folded.address_bits": lanes * spec.address_bits,
+        "folded.dense": spec.program.dense,
+        "folded.address_bits": (1 if spec.program.dense else lanes) * spec.address_bits,
         "folded.collect_bits": lanes * spec.acc_bits * spec.buffers,
         "folded.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
         "folded.out_bits": layout.lanes_out * spec.acc_bits,
