@@ -1,6 +1,7 @@
 """Functions of one integer, another for each channel, by one circuit that all channels share."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from amaranth.hdl import Cat, Signal
@@ -144,10 +145,16 @@ def choose(
     ``worth`` is how many LUTs its memories may take in place of a block RAM.
     """
     steps = tuple(s.within(r) for s, r in zip(steps, ranges, strict=True))
-    fitted = Affine.fit(steps, ranges) if multiply else None
+    fitted = _fit(steps, ranges) if multiply else None
     if fitted is not None:
         return replace(fitted, worth=worth)
     return Search(Range.span(ranges), steps, worth)
+
+
+@lru_cache(maxsize=256)
+def _fit(steps, ranges):
+    """A plan asks for the same functions of a layer many times."""
+    return Affine.fit(steps, ranges)
 
 
 def _cycles(store):
