@@ -16,7 +16,7 @@ from .narrow import Streams, pace_of
 from .room import NoRoom, TooFast
 from .sizes import MOST_LANES, even_fold, kinds, lane_counts, narrowest, variants
 
-__all__ = ["Choice", "Chooser", "Target"]
+__all__ = ["Choice", "Chooser", "Clock", "Target"]
 
 # Layers with more nonzero weights than this are never worth a wire for each.
 _MOST_SPATIAL = 20_000
@@ -36,6 +36,14 @@ _BLOCK_LUTS = (400, 800)
 
 
 @dataclass(frozen=True)
+class Clock:
+    """The clock of a circuit, and the fastest one for circuits with a block RAM, Hz."""
+
+    hz: float
+    most_hz: float = math.inf
+
+
+@dataclass(frozen=True)
 class Target:
     """What a circuit is for.
 
@@ -49,10 +57,8 @@ class Target:
     folds: Mapping[str, Fold] | None = None
     slots: Mapping[str, int] = field(default_factory=dict)
     """How long the line buffers of pools are, where that is decided already."""
-    clock_hz: float | None = None
-    """Only for what is said where nothing fits: cycles are rates then."""
-    most_hz: float = math.inf
-    """No faster clock is proposed."""
+    clock: Clock | None = None
+    """What cycles are in time; only for what is said where nothing fits."""
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
+from sqwire.hw.folded.memory import Store
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.queue import Queue
 
-__all__ = ["MODEL", "Cost", "cost", "features"]
+__all__ = ["MODEL", "Cost", "cost", "features", "stores_of"]
 
 MODEL = Path(__file__).with_name("cost.json")
 """Where the coefficients are."""
@@ -120,12 +121,17 @@ def cost(specs: Iterable[Any]) -> Cost:
             sum(model[what].get(name, 0.0) * value for name, value in known.items())
             for what in ("luts", "ffs")
         )
-        stores = getattr(spec, "stores", ())
+        stores = stores_of(spec)
         brams = sum(store.blocks for store in stores)
         # Netlists count two LUT sites for a LUT RAM cell, and it takes six.
         ram = sum(4 * s.cells * s.copies for s in stores if s.kind == "lut")
         total += Cost(max(luts, 0) + ram, max(ffs, 0), _multipliers(spec), brams)
     return total
+
+
+def stores_of(spec: Any) -> tuple[Store, ...]:
+    """The memories of an operator."""
+    return tuple(getattr(spec, "stores", ()))
 
 
 def _multipliers(spec: Any) -> int:

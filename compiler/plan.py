@@ -20,7 +20,7 @@ from .choose import Target
 from .folding import Fold
 from .graph import Graph
 from .search import search
-from .stages import Layer, queue_name
+from .stages import Layer, Memory, queue_name
 
 __all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
 
@@ -59,6 +59,8 @@ class Plan:
     outputs: tuple[str, ...]
     layers: tuple[Layer, ...]
     joins: tuple[Join, ...]
+    memories: tuple[Memory, ...]
+    """The queues."""
     cycles_per_frame: int
     latency_cycles: int
     folds: Mapping[str, Fold]
@@ -87,6 +89,7 @@ class Plan:
             "folds": {name: asdict(fold) for name, fold in self.folds.items()},
             "slots": dict(self.slots),
             "layers": [asdict(layer) for layer in self.layers],
+            "queues": [asdict(memory) for memory in self.memories],
             "joins": [asdict(join) for join in self.joins],
             "stages": [
                 {
@@ -153,6 +156,7 @@ def plan(
         outputs=tuple(output.name for output in graph.outputs),
         layers=tuple(built.layers),
         joins=joins,
+        memories=built.memories,
         cycles_per_frame=interval,
         latency_cycles=last + 1,
         folds={name: fold for name, (_, fold, _) in built.choice.folds.items()},

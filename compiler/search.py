@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from .choose import Chooser, Target
+from .choose import Chooser, Clock, Target
 from .connect import Connected, connect
 from .cost import Cost
 from .errors import CompileError
@@ -36,6 +36,10 @@ def search(graph: Graph, target: Target, fixed: Mapping[str, int]) -> Connected:
         If the rate cannot be met or the room does not suffice at any rate: names the resource, the
         layer that takes most of it, the best rate that fits, and what would do.
     """
+    return _check_clock(_searched(graph, target, fixed), target.clock)
+
+
+def _searched(graph: Graph, target: Target, fixed: Mapping[str, int]) -> Connected:
     streams = Streams(graph)
     chooser = Chooser(graph, streams)
     if target.room is None or target.folds is not None:
@@ -131,8 +135,9 @@ class _Search:
 
         high = min(max(low + 1, start), slowest)
         while not works(high):
-            if high == slowest:
-                raise self._at_no_rate(failed[high])
+            # What fits at no rate is soon known.
+            if not works(slowest):
+                raise self._at_no_rate(failed[slowest])
             low, high = high, min(2 * high, slowest)
         while high > max(low + 1, low * _CLOSE):
             # Where nothing has failed yet in big steps, then by halves.
@@ -161,13 +166,13 @@ class _Search:
         except CompileError as none:
             return none
         remedies = ["lower --fps"]
-        clock = self.target.clock_hz
-        if clock is not None and (hertz := clock * best / interval) <= self.target.most_hz:
+        clock = self.target.clock
+        if clock is not None and (hertz := clock.hz * best / interval) <= clock.most_hz:
             remedies.append(f"raise --clock to {math.ceil(hertz / 1e5) / 10:g}")
         if isinstance(short, NoRoom):
             remedies += self._larger(short, interval)
         return CompileError(
-            f"Plan: {short}; the best rate that fits is {self._rate(best)}; {_or(remedies)}"
+            f"Plan: {short}; the best rate that fits is {_rate(best, clock)}; {_or(remedies)}"
         )
 
     def _at_no_rate(self, short: CompileError) -> CompileError:
@@ -190,16 +195,33 @@ class _Search:
             return [*remedies, f"take a board where {' and '.join(wanted)} may be used"]
         return [*remedies, "take a larger board"]
 
-    def _rate(self, interval: int) -> str:
-        """In words; where a number of frames is given, it is one that asks for these cycles."""
-        text, clock = f"{interval:,} cycles a frame", self.target.clock_hz
-        if clock is None:
-            return text
-        for digits in range(9):
-            frames = math.floor(clock / interval * 10**digits) / 10**digits
-            if frames and int(clock / frames) == interval:
-                return f"{text} ({frames:,.{digits}f} frames/s at {clock / 1e6:g} MHz)"
+
+def _rate(interval: int, clock: Clock | None) -> str:
+    """In words; where a number of frames is given, it is one that asks for these cycles."""
+    text = f"{interval:,} cycles a frame"
+    if clock is None:
         return text
+    for digits in range(9):
+        frames = math.floor(clock.hz / interval * 10**digits) / 10**digits
+        if frames and int(clock.hz / frames) == interval:
+            return f"{text} ({frames:,.{digits}f} frames/s at {clock.hz / 1e6:g} MHz)"
+    return text
+
+
+def _check_clock(made: Connected, clock: Clock | None) -> Connected:
+    """Refuse a clock for which the block RAMs of a circuit are too slow."""
+    costs = made.costs()
+    total = sum(own.brams for own in costs.values())
+    if clock is None or clock.hz <= clock.most_hz or not total:
+        return made
+    layer = max(costs, key=lambda name: costs[name].brams)
+    slower = Clock(clock.most_hz)
+    raise CompileError(
+        f"Plan: with block RAMs the clock must be at most {slower.hz / 1e6:g} MHz on this device, "
+        f"not {clock.hz / 1e6:g}, and there are {total}, {costs[layer].brams} of them in layer "
+        f'"{layer}"; the best rate of this circuit is {_rate(made.built.interval_cycles, slower)}; '
+        f"take --clock {slower.hz / 1e6:g}"
+    )
 
 
 def _added(costs: Mapping[str, Cost], more: Mapping[str, Cost]) -> dict[str, Cost]:
