@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.engine import Folded
@@ -21,7 +22,8 @@ from sqwire.hw.folded.memory import Store
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
-from sqwire.hw.queue import Queue
+
+from .features import small_features
 
 __all__ = ["MODEL", "Cost", "cost", "features", "stores_of"]
 
@@ -69,9 +71,9 @@ def features(spec: Any) -> dict[str, float]:
         widths = [r.bits for r in spec.graph.ranges]
         adders = widths[len(spec.ranges) :]
         return {"dot.adder_bits": sum(adders), "dot.outputs": sum(r.bits for r in spec.row_ranges)}
-    if isinstance(spec, Queue):
-        memory = sum(store.luts for store in spec.stores if store.kind == "lut")
-        return {"queue.bits": spec.beat.bits, "queue.one": 1, "queue.lut_memory": memory}
+    small = small_features(spec)
+    if small is not None:
+        return small
     bits = sum(beat.bits for beat in (*spec.inputs, *spec.outputs))
     return {f"{type(spec).__name__.lower()}.bits": bits}
 
@@ -137,6 +139,9 @@ def stores_of(spec: Any) -> tuple[Store, ...]:
 def _multipliers(spec: Any) -> int:
     if isinstance(spec, Functions):
         return sum(isinstance(circuit, Affine) for circuit in spec.circuits)
+    if isinstance(spec, CostVolume):
+        # Yosys gives every product a multiplier of its own, however narrow.
+        return len(spec.left) * spec.shifts if spec.form == "product" else 0
     if not isinstance(spec, Folded):
         return 0
     own = spec.multiply.multipliers if spec.multiplier == "dsp" else 0
