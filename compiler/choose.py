@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.memory import FABRICS
 
 from .cost import Cost, cost
 from .folding import Fold, Unit, units
@@ -31,8 +32,11 @@ _NEAR = 1.15
 # What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
 _PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
 _RISE, _ROUNDS, _FIRST = 1.6, 12, 0.1
-# LUTs that memories may take in place of a block RAM, where those run out.
-_BLOCK_LUTS = (400, 800)
+# LUTs that memories may take in place of a block RAM, where those run out; or, where there is no
+# LUT RAM, where LUTs do.
+_BLOCK_LUTS, _BLOCK_CELLS = (400, 800), (40, 80, 120, 160, 400)
+# Lanes multiply in hardware that takes so many bits.
+_FACTOR_BITS = 18
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Target:
     """How long the line buffers of pools are, where that is decided already."""
     clock: Clock | None = None
     """What cycles are in time; only for what is said where nothing fits."""
+    fabric: str = "ecp5"
+    """What memories and multipliers are made of, see :data:`sqwire.hw.folded.memory.FABRICS`."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,7 @@ class Chooser:
 
     def __init__(self, graph: Graph, streams: Streams):
         self.graph, self.streams = graph, streams
+        self.fabric = streams.fabric
         self.units = tuple(units(graph))
         self.least = _least_interval(graph)
         self.prices = dict(_PRICES)
@@ -128,7 +135,9 @@ class Chooser:
         """
         if target.folds is not None:
             known = {unit.node.name: unit for unit in self.units}
-            folds = {n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()}
+            folds = {
+                n: (known[n], f, known[n].fold(f, self.fabric)) for n, f in target.folds.items()
+            }
             return Choice(folds, slots=target.slots)
         if target.interval_cycles is None:
             return Choice({})
@@ -152,11 +161,18 @@ class Chooser:
             )
         self.prices = dict(_PRICES)
         lack: NoRoom | None = None
+        chosen: Choice | None = None
         for _ in range(_ROUNDS):
-            chosen = self._cheapest(interval)
+            before, chosen = chosen, self._cheapest(interval)
             if room is None or not chosen.cost.over(room):
                 return _paced(chosen)
             found = NoRoom(chosen.costs, room, interval)
+            if before is not None and set(before.cost.over(room)) != set(found.over):
+                # Too much of this, now of that: prices move layers that are alike all at once.
+                mixed = self._between(before, chosen)
+                fits = next((one for one in mixed if not one.cost.over(room)), None)
+                if fits is not None:
+                    return _paced(fits)
             lack = min(lack or found, found, key=lambda one: one.excess)
             for what in found.over:
                 self.prices[what] = max(_FIRST, self.prices[what] * _RISE)
@@ -193,6 +209,18 @@ class Chooser:
                 )
         return Choice(folds, costs | self._rest(folds), interval)
 
+    def _between(self, one: Choice, other: Choice) -> Iterator[Choice]:
+        """The first layers as in ``one``, the rest as in ``other``, at each layer."""
+        for count in range(1, len(self.units)):
+            folds: dict[str, tuple[Unit, Fold, Folded]] = {}
+            costs: dict[str, Cost] = {}
+            for number, unit in enumerate(self.units):
+                chosen = one if number < count else other
+                costs[unit.last.name] = chosen.costs[unit.last.name]
+                if unit.node.name in chosen.folds:
+                    folds[unit.node.name] = chosen.folds[unit.node.name]
+            yield Choice(folds, costs | self._rest(folds), one.interval_cycles)
+
     def _rest(self, folds: Mapping[str, tuple[Unit, Fold, Folded]]) -> dict[str, Cost]:
         """The cost of everything without weights, beside these folded layers."""
         pace = pace_of(self.graph, [spec for _, _, spec in folds.values()])
@@ -203,7 +231,7 @@ class Chooser:
                 continue  # a staircase that counts as part of its spatial layer
             for _, spec in chain:
                 if id(spec) not in self._streams:
-                    self._streams[id(spec)] = cost([spec])
+                    self._streams[id(spec)] = cost([spec], self.fabric)
             costs[node.name] = sum((self._streams[id(spec)] for _, spec in chain), Cost())
         return costs
 
@@ -216,11 +244,13 @@ class Chooser:
             wide = self.streams.wide
             chain = wide[name] + (wide[unit.last.name] if unit.steps else ())
             # Which adders they share takes long to find out.
-            around = cost(spec for _, spec in chain if not isinstance(spec, Dot))
+            dots = [spec for _, spec in chain if isinstance(spec, Dot)]
+            others = [spec for _, spec in chain if not isinstance(spec, Dot)]
+            around = cost(others, self.fabric)
             bits = unit.signed_digits * unit.tensor.range.bits
             if self._price(around) + self.prices["luts"] * _FEWEST_ADDERS * bits > most:
                 return None
-            self._spatial[name] = around + cost(spec for _, spec in chain if isinstance(spec, Dot))
+            self._spatial[name] = around + cost(dots, self.fabric)
         return self._spatial[name]
 
     def _folds(self, unit: Unit, interval: int, most: float) -> list[tuple[Fold, Folded, Cost]]:
@@ -232,6 +262,8 @@ class Chooser:
             return []
         found = []
         for kind, products, dense in kinds(unit):
+            if kind == "dsp" and FABRICS[self.fabric].factor_bits < _FACTOR_BITS:
+                continue
             least = max(-(-products // cycles), lanes_in, lanes_out)
             for lanes in lane_counts(least):
                 if lanes > products or lanes * _LANE_LUTS * self.prices["luts"] > most:
@@ -249,7 +281,7 @@ class Chooser:
         self, unit: Unit, fold: Fold, interval: int
     ) -> Iterator[tuple[Fold, Folded, Cost]]:
         """The same with memories of LUTs where that spares block RAMs."""
-        for luts in _BLOCK_LUTS:
+        for luts in _BLOCK_LUTS if FABRICS[self.fabric].lut_ram else _BLOCK_CELLS:
             other = replace(fold, block_luts=luts)
             made = self._make(unit, other)
             if made is not None and made[0].interval_cycles <= interval:
@@ -272,8 +304,8 @@ class Chooser:
         key = unit.node.name, fold
         if key not in self._known:
             try:
-                spec = unit.fold(fold)
-                self._known[key] = spec, cost([spec])
+                spec = unit.fold(fold, self.fabric)
+                self._known[key] = spec, cost([spec], self.fabric)
             except ValueError:
                 self._known[key] = None
         return self._known[key]

@@ -40,7 +40,7 @@ class Connected:
         result: dict[str, Cost] = {}
         for stage in self.built.stages:
             name = owner.get(stage.name) or self.built.forks.get(stage.name) or stage.name
-            result[name] = result.get(name, Cost()) + cost([stage.spec])
+            result[name] = result.get(name, Cost()) + cost([stage.spec], self.built.streams.fabric)
         return result
 
 

@@ -83,8 +83,8 @@ class Unit:
         group = chosen.lanes // chosen.lanes_out
         return max(taps, 1) * channels * -(-len(self.op.weight) // chosen.lanes_out // group)
 
-    def fold(self, chosen: Fold) -> Folded:
-        """The folded engine for this layer.
+    def fold(self, chosen: Fold, fabric: str = "ecp5") -> Folded:
+        """The folded engine for this layer, of what ``fabric`` names.
 
         Raises
         ------
@@ -117,6 +117,7 @@ class Unit:
             pace_cycles=chosen.pace_cycles,
             reach=self._reach,
             block_luts=chosen.block_luts,
+            fabric=fabric,
         )
 
     @cached_property

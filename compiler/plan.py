@@ -67,6 +67,8 @@ class Plan:
     """How layers are folded, by the node of the linear map."""
     slots: Mapping[str, int]
     """Positions in the line buffers of pools that have more than they need themselves."""
+    fabric: str
+    """What memories and multipliers are made of."""
 
     @cached_property
     def ends(self) -> Mapping[str, str]:
@@ -88,6 +90,7 @@ class Plan:
             "m_axis": _ports("m_axis", self.outputs, self.network.outputs),
             "folds": {name: asdict(fold) for name, fold in self.folds.items()},
             "slots": dict(self.slots),
+            "fabric": self.fabric,
             "layers": [asdict(layer) for layer in self.layers],
             "queues": [asdict(memory) for memory in self.memories],
             "joins": [asdict(join) for join in self.joins],
@@ -161,4 +164,5 @@ def plan(
         latency_cycles=last + 1,
         folds={name: fold for name, (_, fold, _) in built.choice.folds.items()},
         slots=built.choice.slots,
+        fabric=target.fabric,
     )

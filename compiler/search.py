@@ -40,7 +40,7 @@ def search(graph: Graph, target: Target, fixed: Mapping[str, int]) -> Connected:
 
 
 def _searched(graph: Graph, target: Target, fixed: Mapping[str, int]) -> Connected:
-    streams = Streams(graph)
+    streams = Streams(graph, target.fabric)
     chooser = Chooser(graph, streams)
     if target.room is None or target.folds is not None:
         try:

@@ -164,7 +164,7 @@ class Builder:
         for stage in self.stages:
             if stage.name in places and isinstance(stage.spec, Queue):
                 wait, depth, bits = places[stage.name], stage.spec.depth, stage.spec.beat.bits
-                own = cost([stage.spec])
+                own = cost([stage.spec], self.streams.fabric)
                 size = depth, bits, round(own.luts), own.brams
                 found.append(Memory(stage.name, wait.node, wait.input, *size))
         return tuple(found)
@@ -285,7 +285,7 @@ class Builder:
         weight = getattr(source.op, "weight", np.zeros(0, np.int64))
         specs = [stage.spec for stage in own]
         folded = next((spec for spec in specs if isinstance(spec, Folded)), None)
-        total = cost(specs)
+        total = cost(specs, self.streams.fabric)
         least, limit = max(map(limits, specs), default=(self.beats[out][1], "inputs"))
         self.layers.append(
             Layer(

@@ -40,7 +40,8 @@ class Folded(Memories):
     each in their order, ``lanes_in`` (``lanes_out``) a beat. ``program.layout`` has these counts.
 
     ``steps`` are the functions f, one an output channel; without them accumulators come out.
-    ``block_luts`` is how many LUTs a block RAM is worth where memories may be made of both.
+    ``fabric`` names what memories are made of (:data:`sqwire.hw.folded.memory.FABRICS`), and
+    ``block_luts`` is how many LUTs a block RAM is worth where they may be made of both.
     ``reach`` is what the sum of products of each output channel can be, where that is known to be
     less than the range of codes and the weights allow: then accumulators are narrower and f is
     simpler.
@@ -78,6 +79,7 @@ class Folded(Memories):
     pace_cycles: int = 0
     reach: tuple[Range, ...] | None = None
     block_luts: int = LUTS_A_BLOCK
+    fabric: str = "ecp5"
 
     def __post_init__(self):
         object.__setattr__(self, "weight", frozen(self.weight))
@@ -189,7 +191,7 @@ class Folded(Memories):
             ranges = self.sum_ranges[element::lanes_out]
             bias = self.bias[element::lanes_out]
             if self.steps is None:
-                circuits.append(requantise.Identity(Range.span(ranges), bias, self.block_luts))
+                circuits.append(requantise.Identity(Range.span(ranges), bias, self.made_of))
                 continue
             steps = tuple(
                 Steps(s.thresholds - b, s.levels)
@@ -197,7 +199,7 @@ class Folded(Memories):
             )
             multiply = self.multiplier != "digit"
             circuits.append(
-                requantise.choose(steps, ranges, multiply=multiply, worth=self.block_luts)
+                requantise.choose(steps, ranges, multiply=multiply, fabric=self.made_of)
             )
         return tuple(circuits)
 
@@ -255,8 +257,13 @@ class Folded(Memories):
 
     @property
     def read_early(self) -> bool:
-        """Whether accumulators are so many that they are read a cycle before they are added to."""
-        return self.program.layout.rows > _ROWS_AT_ONCE
+        """Whether accumulators are so many that they are read a cycle before they are added to.
+
+        A block RAM is read so, too.
+        """
+        if not self.program.row_bits:
+            return False
+        return self.program.layout.rows > _ROWS_AT_ONCE or self.acc_store.kind == "block"
 
     @property
     def difference_cycle(self) -> int:

@@ -1,6 +1,8 @@
 """The memories of a folded layer: of what they are made and how large they are."""
 
-from .memory import Store
+from dataclasses import replace
+
+from .memory import FABRICS, Fabric, Store
 
 __all__ = ["Memories"]
 
@@ -35,8 +37,13 @@ class Memories:
         """Bits of an address of a bank."""
         return self.program.local_bits + self.slot_bits
 
+    @property
+    def made_of(self) -> Fabric:
+        """What there is to make memories of."""
+        return replace(FABRICS[self.fabric], worth=self.block_luts)
+
     def _store(self, name, depth, width, rom, copies=1):
-        return Store(name, depth, width, rom, copies, self.block_luts)
+        return Store(name, depth, width, rom, copies, self.made_of)
 
     @property
     def bank_store(self) -> Store:
@@ -52,7 +59,7 @@ class Memories:
     def done_parts(self) -> int:
         """Memories of finished accumulators in a lane: a LUT RAM is 16 deep, more need a switch."""
         whole = self._store("done", self.buffers << self.program.row_bits, self.acc_bits, False)
-        if whole.kind == "block":
+        if whole.kind == "block" or not self.made_of.lut_ram:
             return 1
         return -(-self.buffers // max(1, 16 >> self.program.row_bits))
 

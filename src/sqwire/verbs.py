@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,9 +32,6 @@ __all__ = [
     "boards", "compile", "inspect", "load_arrays", "open_build", "program", "run", "simulate",
     "synth", "train", "verify",
 ]  # fmt: skip
-
-# Shares of LUTs and flip-flops, and of block RAMs, that a plan may use.
-_FULL, _FULL_RAM = 0.8, 0.95
 
 Progress = Callable[[str], None]
 Level = Literal["component", "network", "netlist"]
@@ -99,9 +97,9 @@ def compile(
 
 def _target(fps: float | None, fit: bool, board: str, clock_hz: float) -> Target:
     from .boards.catalog import find_board
+    from .boards.fit import target_for
     from .boards.speeds import memory_hz, pll_hz
     from .compiler.choose import Clock, Target
-    from .compiler.cost import Cost
 
     if fps is not None and fit:
         raise ValueError("compile: fps must be given or fit, not both")
@@ -116,10 +114,8 @@ def _target(fps: float | None, fit: bool, board: str, clock_hz: float) -> Target
     clock = Clock(clock_hz, memory_hz(found))
     if fps is None and not fit:
         return Target(clock=clock)
-    have = found.resources
-    # What placement and routing need as room to move.
-    room = Cost(_FULL * have.lut4, _FULL * have.ff, have.dsp, int(_FULL_RAM * have.bram))
-    return Target(None if fps is None else int(clock_hz / fps), room, clock=clock)
+    target = target_for(found, None if fps is None else int(clock_hz / fps))
+    return replace(target, clock=clock)
 
 
 def inspect(model: Path | str | bytes) -> Inspection:
@@ -289,8 +285,8 @@ def run(
             progress("build the simulated board (Verilator)")
             board = find_board(known.board if known else "ulx3s_85f")
             clock_hz = known.clock_hz if known else None
-            made = board_for(build, board, clock_hz=clock_hz, baud=baud or board.baud)
-            rate = made.link.identity.baud
+            rate = baud or (known.baud if known else board.baud)
+            made = board_for(build, board, clock_hz=clock_hz, baud=rate)
             port, timeout_seconds = stack.enter_context(made.run()).port, 60.0
         progress(f"open {port or 'the board'}")
         device = stack.enter_context(
