@@ -15,7 +15,15 @@ from .folding import Fold, Unit, units
 from .graph import Graph
 from .narrow import Streams, pace_of
 from .room import NoRoom, TooFast
-from .sizes import MOST_LANES, even_fold, kinds, lane_counts, narrowest, variants
+from .sizes import (
+    MOST_LANES,
+    even_fold,
+    kinds,
+    lane_counts,
+    narrowest,
+    split_folds,
+    variants,
+)
 
 __all__ = ["Choice", "Chooser", "Clock", "Target"]
 
@@ -271,6 +279,13 @@ class Chooser:
                 fold = even_fold(lanes, lanes_in, lanes_out, outputs, kind, dense)
                 if fold is None or (dense and unit.dense_cycles(fold) > cycles):
                     continue
+                made = self._keeps_up(unit, fold, interval)
+                if made is not None:
+                    found += [made, *self._without_blocks(unit, made[0], interval)]
+                    break
+            if dense or lanes_out > 1:
+                continue
+            for fold in split_folds(unit, -(-products // cycles), lanes_in, kind):
                 made = self._keeps_up(unit, fold, interval)
                 if made is not None:
                     found += [made, *self._without_blocks(unit, made[0], interval)]

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
@@ -87,6 +88,17 @@ def features(spec: Any) -> dict[str, float]:
 def _folded(spec: Folded) -> dict[str, float]:
     layout, kind = spec.program.layout, spec.multiplier
     lanes, code = layout.lanes, spec.range.bits
+    if spec.program.split:
+        return {
+            "split.one": 1,
+            f"split.{kind}": lanes,
+            f"split.{kind}_bits": lanes * code * spec.multiply.value_bits,
+            "split.acc_bits": lanes * spec.acc_bits,
+            "split.address_bits": lanes * spec.address_bits,
+            "split.place_bits": lanes * (spec.program.place_bits or 0),
+            "split.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
+            "split.out_bits": spec.acc_bits,
+        }
     return {
         "folded.one": 1,
         f"folded.{kind}": lanes,
@@ -162,6 +174,8 @@ def _multipliers(spec: Any) -> int:
     if isinstance(spec, CostVolume):
         # Yosys gives every product a multiplier of its own, however narrow.
         return len(spec.left) * spec.shifts if spec.form == "product" else 0
+    if isinstance(spec, BilinearColumns | BilinearRows):
+        return spec.beat.lanes if spec.factor > 2 else 0
     if not isinstance(spec, Folded):
         return 0
     own = spec.multiply.multipliers if spec.multiplier == "dsp" else 0

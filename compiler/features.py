@@ -41,24 +41,34 @@ def _known(spec: Any) -> dict[str, float] | None:
         case BilinearRows():
             # Two rows, of LUT RAM where they are short.
             luts = sum(store.luts * store.copies for store in spec.stores if store.kind == "lut")
-            bits = spec.outputs[0].bits
-            return {"one": 1, "mixed_bits": bits * spec.factor, "lut_memory": luts}
+            return {**_mixed(spec), "lut_memory": luts}
         case BilinearColumns():
-            return {"one": 1, "mixed_bits": spec.outputs[0].bits * spec.factor}
+            return _mixed(spec)
         case Pace():
             count = (spec.cycles // spec.beats).bit_length() + (spec.beats - 1).bit_length()
             return {"one": 1, "counter_bits": count}
         case Pack():
             return {"one": 1, "bits": spec.outputs[0].bits}
         case Unpack():
-            return {"one": 1, "bits": spec.inputs[0].bits}
+            bits = spec.inputs[0].bits
+            return {"one": 1, "bits": bits, "shifted_bits": bits - spec.beat.bits}
         case Fork():
-            return {"ways": spec.ways}
+            return {"ways": spec.ways, "pairs": spec.ways * (spec.ways - 1) / 2}
         case Buffer():
             return {"one": 1, "bits": spec.beat.bits}
         case Queue():
             return _queue(spec)
     return None
+
+
+def _mixed(spec: BilinearRows | BilinearColumns) -> dict[str, float]:
+    counters = (spec.height - 1, spec.width - 1, spec.factor - 1)
+    return {
+        "one": 1,
+        "bits": spec.beat.bits,
+        "mixed_bits": spec.outputs[0].bits * spec.factor,
+        "counter_bits": sum(count.bit_length() for count in counters),
+    }
 
 
 def _queue(spec: Queue) -> dict[str, float]:
@@ -70,5 +80,6 @@ def _queue(spec: Queue) -> dict[str, float]:
         "one": 1,
         "count_bits": spec.depth.bit_length(),
         "out_bits": bits if luts else 0,
+        "block_bits": 0 if luts else bits,
         "lut_memory": sum(luts),
     }

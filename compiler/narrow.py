@@ -19,7 +19,7 @@ from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.pad import Pad
 from sqwire.hw.ranges import Range
 
-from . import ops
+from . import ops, ops_vision
 from .cost import cost
 from .graph import Graph, Node
 from .ops import Chain, Tensor, beside
@@ -173,6 +173,8 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int, fabric: str) -> C
         case ops.Resize():
             up = Upsample(tensor.height, tensor.width, beat, beats, op.factor)
             return (("resize", up),)
+        case ops_vision.Median():
+            return op.narrow(tensor, lanes)
         case ops.Concat():
             op.lower(*tensors)
             parts = tuple(Beat(t.range, lanes) for t in tensors)
