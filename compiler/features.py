@@ -15,6 +15,9 @@ from sqwire.hw.width import Pack, Unpack
 
 __all__ = ["small_features"]
 
+# The difference of two codes of so few bits is a table.
+_NARROW = 2
+
 
 def small_features(spec: Any) -> dict[str, float] | None:
     """Those of operators that compare, upsample, spread, convert or hold beats; None of others."""
@@ -26,14 +29,7 @@ def small_features(spec: Any) -> dict[str, float] | None:
 def _known(spec: Any) -> dict[str, float] | None:
     match spec:
         case CostVolume():
-            terms = spec.shifts * sum(term.bits for term in spec.terms)
-            form = "term" if spec.form == "difference" else "product"
-            return {
-                "one": 1,
-                f"{form}_bits": terms,
-                "out_bits": spec.shifts * spec.range.bits,
-                "shifted_bits": spec.shifts * spec.inputs[1].bits,
-            }
+            return _cost_volume(spec)
         case SubpixelArgMax():
             bits, lanes = spec.beat.range.bits, spec.beat.lanes
             steps = spec.parts.bit_length()
@@ -59,6 +55,26 @@ def _known(spec: Any) -> dict[str, float] | None:
         case Queue():
             return _queue(spec)
     return None
+
+
+def _cost_volume(spec: CostVolume) -> dict[str, float]:
+    widths = [term.bits for term in spec.terms]
+    terms, sums = spec.shifts * sum(widths), spec.shifts * _tree(widths)
+    if spec.form == "product":
+        return {"one": 1, "product_bits": terms, "product_sum_bits": sums}
+    # Narrow ones are a table each, without carries.
+    kind = "narrow" if max(widths) <= _NARROW else "difference"
+    return {"one": 1, f"{kind}_bits": terms, "sum_bits": sums}
+
+
+def _tree(widths: list[int]) -> int:
+    """Bits of all sums in a tree of adders."""
+    total = 0
+    while len(widths) > 1:
+        pairs = zip(widths[::2], widths[1::2], strict=False)
+        sums = [max(pair) + 1 for pair in pairs]
+        total, widths = total + sum(sums), sums + widths[len(widths) // 2 * 2 :]
+    return total
 
 
 def _mixed(spec: BilinearRows | BilinearColumns) -> dict[str, float]:
