@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sqwire.hw.candidates import Candidates
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.engine import Folded
@@ -72,7 +73,11 @@ def features(spec: Any) -> dict[str, float]:
         memory = sum(store.luts for store in spec.stores if store.kind == "lut")
         return {"queue.bits": spec.beat.bits, "queue.one": 1, "queue.lut_memory": memory}
     bits = sum(beat.bits for beat in (*spec.inputs, *spec.outputs))
-    return {f"{type(spec).__name__.lower()}.bits": bits}
+    name = type(spec).__name__.lower()
+    known: dict[str, float] = {f"{name}.bits": bits}
+    if isinstance(spec, Candidates):
+        known[f"{name}.lut_memory"] = sum(s.luts for s in spec.stores if s.kind == "lut")
+    return known
 
 
 def _folded(spec: Folded) -> dict[str, float]:
