@@ -22,13 +22,12 @@ from pathlib import Path
 import sqwire
 from sqwire.boards.catalog import boards
 from sqwire.boards.families import FAMILIES
-from sqwire.boards.fit import formats_of
+from sqwire.boards.fit import formats_of, target_for
 from sqwire.boards.flow import run_flow
 from sqwire.boards.link.codec import line_bytes
 from sqwire.boards.tools import YOSYS
 from sqwire.compiler.build import compile_model
 from sqwire.compiler.choose import Target
-from sqwire.compiler.cost import Cost
 from sqwire.compiler.emit import TOP
 from sqwire.compiler.errors import CompileError
 
@@ -42,8 +41,7 @@ def targets(board, cycles, spatial):
     if spatial:
         yield "spatial", Target()
     while cycles <= _SLOWEST_CYCLES:
-        # The model knows the ECP5 only, so Yosys says what fits.
-        yield f"{cycles} cycles", Target(cycles, Cost(1e9, 1e9, board.resources.dsp, 10**9))
+        yield f"{cycles} cycles", target_for(board, cycles)
         cycles *= 2
 
 

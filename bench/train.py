@@ -8,8 +8,9 @@
 Every run is written to ``bench/results/train.json`` when it is done, and is not repeated; within a
 run a checkpoint in ``--work`` continues where it was stopped. Then each network is compared with
 the compiler's graph on the whole test set, every integer, and planned as a circuit. With
-``--only train`` or ``--only circuit`` just one of both is done. ``table`` writes
-``bench/results/train.md`` from what is there. Times are of one thread.
+``--only train`` or ``--only circuit`` just one of both is done; ``--again`` plans all circuits
+anew, by the compiler as it is now. ``table`` writes ``bench/results/train.md`` from what is there.
+Times are of one thread.
 """
 
 import argparse
@@ -88,7 +89,7 @@ class Bench:
         """What tells a run from others."""
         plan = self.plan(config)
         return {
-            "data": self.data.name, "config": config.name, "seed": seed,
+            "data": self.data.name, "stage": self.stage, "config": config.name, "seed": seed,
             "schedule": asdict(plan) if plan else {},
         }  # fmt: skip
 
@@ -157,7 +158,8 @@ class Bench:
         return frozen
 
     def circuit(self, config: Config, seed: int, run: dict[str, Any]) -> dict[str, Any]:
-        """What a run is as a circuit; the network comes from its checkpoint."""
+        """What a run is as a circuit; the network comes from its checkpoint. What was compared
+        with the graph before is not compared again."""
         network, _ = self.trained(config, seed)
         frozen = self.frozen(network, config, seed)
         x = self.data.real(self.data.test.x).numpy()
@@ -170,7 +172,7 @@ class Bench:
             )
         file = self.file(config.name, seed, "onnx")
         return {
-            "agreement": agreement(frozen, file, x[: self.compared], y),
+            "agreement": run.get("agreement") or agreement(frozen, file, x[: self.compared], y),
             "hardware": hardware(
                 file, self.interval, self.room if config.room and not seed else None
             ),
@@ -230,11 +232,12 @@ def change(what: Callable[[dict[str, Any]], None]) -> None:
         os.close(lock)
 
 
-def key(run: dict[str, Any]) -> tuple[str, str, int, str]:
+def key(run: dict[str, Any]) -> tuple[str, str, str, int, str]:
     schedule = run["schedule"]
     if schedule:
         schedule = {**asdict(train.Schedule()), **schedule}  # fields that came later
-    return run["data"], run["config"], run["seed"], json.dumps(schedule, sort_keys=True)
+    known = json.dumps(schedule, sort_keys=True)
+    return run["data"], run["stage"], run["config"], run["seed"], known
 
 
 def learn(bench: Bench, lines: list[Config], seeds: int) -> None:
@@ -247,7 +250,6 @@ def learn(bench: Bench, lines: list[Config], seeds: int) -> None:
                 continue
             with train.reproducible():
                 run = {**told, **bench.one(config, seed)}
-            run["stage"] = bench.stage
             run["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
             run["machine"] = f"{platform.machine()} CPU, 1 thread of {os.cpu_count()} cores"
             run["torch"] = torch.__version__
@@ -256,13 +258,13 @@ def learn(bench: Bench, lines: list[Config], seeds: int) -> None:
             print(f"{bench.data.name} {config.name} seed {seed}: {run['accuracy']:.2%}", flush=True)
 
 
-def build(bench: Bench, lines: list[Config], seeds: int) -> None:
-    """The circuit of every run that is there and has none yet."""
+def build(bench: Bench, lines: list[Config], seeds: int, again: bool) -> None:
+    """The circuit of every run that is there and has none yet, or with ``again`` of all."""
     for seed in range(seeds):
         for config in lines:
             told = key(bench.told(config, seed))
             found = [run for run in load()["runs"] if key(run) == told]
-            if not found or config.method is None or "hardware" in found[0]:
+            if not found or config.method is None or ("hardware" in found[0] and not again):
                 continue
             with train.reproducible():
                 made = bench.circuit(config, seed, found[0])
@@ -331,6 +333,7 @@ def main():
     )
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--float-lr", type=float, default=0.2)
+    parser.add_argument("--batch", type=int, default=128, help="of fine-tuning on CIFAR-10")
     parser.add_argument("--images", type=int, help="fine-tune on the first so many only")
     parser.add_argument("--compared", type=int, help="test images compared with the graph only")
     parser.add_argument(
@@ -343,6 +346,9 @@ def main():
     )
     parser.add_argument("--note", default="", help="a word for the table")
     parser.add_argument("--float-note", default="", help="another on the float network")
+    parser.add_argument(
+        "--again", action="store_true", help="plan circuits that are there once more"
+    )
     parser.add_argument("--only", choices=["train", "circuit"])
     parser.add_argument("--work", type=Path, default=Path("build/bench-train"))
     given = parser.parse_args()
@@ -355,7 +361,7 @@ def main():
         if given.only != "circuit":
             learn(bench, lines, given.seeds)
         if given.only != "train":
-            build(bench, lines, given.seeds)
+            build(bench, lines, given.seeds, given.again)
 
 
 def digits(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
@@ -371,11 +377,12 @@ def cifar10(given: argparse.Namespace) -> tuple[Bench, list[Config]]:
     epochs, first = given.epochs or 30, given.float_epochs
     data = train.cifar10(given.data)
     schedule = train.Schedule(
-        epochs=epochs, batch=128, lr=0.05, warmup=0.05 * epochs, max_grad_norm=5.0,
+        epochs=epochs, batch=given.batch, lr=0.05, warmup=0.05 * epochs, max_grad_norm=5.0,
         weight_decay=1e-4,
     )  # fmt: skip
     plain = None if not first else replace(
-        schedule, epochs=first, lr=given.float_lr, warmup=0.05 * first, weight_decay=5e-4,
+        schedule, epochs=first, batch=128, lr=given.float_lr, warmup=0.05 * first,
+        weight_decay=5e-4,
         crops=tuple(given.crops), bfloat16=given.bfloat16,
     )  # fmt: skip
     before = f"{first} epochs in plain float, then " if first else ""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -100,10 +101,15 @@ def reproducible(threads: int = 1) -> Iterator[None]:
     One thread is also the fastest way for networks as small as the demo's.
     """
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic  # a module that has no types
+    filled = memory.fill_uninitialized_memory
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(not torch.cuda.is_available())
+    # Nothing here reads memory that it has not written, and filling it takes a tenth of a step.
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict)
+        memory.fill_uninitialized_memory = filled

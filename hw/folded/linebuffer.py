@@ -104,7 +104,7 @@ class LineBuffer(wiring.Component):
         # Cycle 3: lane i of a ring takes the code of bank (i + rotation) % ring.
         for ring in range(layout.rings):
             rotation = self.rotation[0 if program.dense else ring]
-            turn = pipe(m, rotation, 3, f"rotation_{ring}")
+            turn = pipe(m, rotation, 3, f"rotation_{ring}") if program.rotation_bits else None
             codes = words[ring * layout.ring : (ring + 1) * layout.ring]
             for bit in range(program.rotation_bits):
                 codes = [

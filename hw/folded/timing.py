@@ -58,27 +58,29 @@ def set_slots(spec, name) -> None:
 def timeline(spec, arrivals) -> tuple[list[int], list[int], list[int]]:
     """When input positions have come, output positions are started, and their results are freed."""
     beats, freed = spec.channel_beats, []
-    buffers, first_cycles = spec.buffers, spec.first_cycles
+    buffers, last = spec.buffers, int(spec.issues[-1])
 
     def results(position, start):
         """A position waits for room; its results leave one beat a cycle, behind those before."""
-        if position >= buffers:
+        if buffers and position >= buffers:
             start = max(start, freed[position - buffers] + 1)
-        issue = start + first_cycles
+        end = start + last
         if position:
-            issue = max(issue, freed[-1] + 1)
-        freed.append(issue + beats - 1)
+            end = max(end, freed[-1] + beats)
+        freed.append(end)
         return start
 
-    ended, started = starts(spec, arrivals, spec.program.cycles, results, spec.pace_cycles)
+    ended, started = starts(spec, arrivals, spec.program.cycles, results, spec.apart_cycles)
     return ended, started, freed
 
 
 def departures(spec, arrivals) -> np.ndarray:
     """The cycle in which each output beat leaves, see :class:`sqwire.hw.folded.engine.Folded`."""
-    _, _, freed = timeline(spec, arrivals)
-    last = np.array(freed, dtype=np.int64)[:, None]
-    return (last + np.arange(1 - spec.channel_beats, 1) + spec.collect_cycles).reshape(-1)
+    _, started, freed = timeline(spec, arrivals)
+    issues = np.array(started, dtype=np.int64)[:, None] + spec.issues
+    behind = np.array([-1, *freed[:-1]], dtype=np.int64)[:, None] + 1
+    behind = behind + np.arange(spec.channel_beats)
+    return (np.maximum(issues, behind) + spec.collect_cycles).reshape(-1)
 
 
 def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0):
@@ -134,7 +136,8 @@ def slots_needed(spec, arrivals) -> int:
     """How many positions the line buffer must hold for no beat to wait that arrives as said."""
     raster, beats = spec.raster, spec.beats_position
     wide = _Unlimited(spec)
-    _, started = starts(wide, arrivals, spec.run_cycles, pace=spec.pace_cycles)
+    pace = getattr(spec, "apart_cycles", spec.pace_cycles)
+    _, started = starts(wide, arrivals, spec.run_cycles, pace=pace)
     frames = len(started) // raster.outputs
     offsets = np.arange(frames)[:, None] * raster.inputs
     bases = (raster.bases + offsets).reshape(-1)
@@ -162,10 +165,9 @@ def latest(spec, leaves) -> np.ndarray:
     Holds as long as the line buffer has room: it says when beats are needed, not when they may
     come.
     """
-    beats, wanted = spec.channel_beats, np.asarray(leaves, dtype=np.int64)
-    issued = wanted.reshape(-1, beats) - np.arange(beats) - spec.collect_cycles
-    issued = apart(issued.min(axis=1), beats)
-    starts = apart(issued - spec.first_cycles, max(spec.program.cycles, spec.pace_cycles))
+    issued = apart(np.asarray(leaves, dtype=np.int64) - spec.collect_cycles)
+    starts = (issued.reshape(-1, spec.channel_beats) - spec.issues).min(axis=1)
+    starts = apart(starts, max(spec.program.cycles, spec.apart_cycles))
     return arrived_by(spec, starts)
 
 

@@ -50,6 +50,7 @@ def test_same_seed_gives_the_same_network_whatever_the_threads(few):
     torch.set_num_threads(2)
     first = fitted(few)
     assert torch.get_num_threads() == 2
+    assert torch.utils.deterministic.fill_uninitialized_memory  # as it was before
     torch.set_num_threads(1)
     assert equal(first, fitted(few))
     assert not equal(first, fitted(few, seed=1))
@@ -111,10 +112,22 @@ def test_progress_reports_every_epoch_with_its_loss_and_accuracy(few):
     assert all(0 < e.loss < 10 and 0 <= e.accuracy <= 1 for e in events)
 
 
-def test_diverging_training_stops_and_says_where(few):
-    bad = train.Split(np.full_like(few.train.x, np.nan), few.train.label)
-    with pytest.raises(ValueError, match="loss must be finite, not nan in"):
-        fitted(replace(few, train=bad), method=None)
+def test_diverging_training_stops_and_says_where_and_loses_nothing(few, tmp_path, monkeypatch):
+    """A second epoch of nan leaves the state after the first one, from which it goes on."""
+    monkeypatch.setattr("sqwire.train.loop._CHECKPOINT_SECONDS", -1.0)
+    images = few.train.x.copy()
+    spoilt = replace(few, train=train.Split(images, few.train.label))
+
+    def spoil(event):
+        images[:] = np.nan
+
+    options = {"method": None, "checkpoint": tmp_path / "state.pt"}
+    with pytest.raises(ValueError, match="loss must be finite, not nan in epoch 2 of training"):
+        fitted(spoilt, progress=spoil, **options)
+    seen = []
+    network = fitted(few, progress=lambda event: seen.append(event.done), **options)
+    assert seen == [2, 3]
+    assert equal(network, fitted(few, method=None))
 
 
 def test_batch_larger_than_the_data_is_refused(few):
@@ -187,7 +200,8 @@ data = replace(data, scale=16.0, augment="none",
 states = []
 with group("cpu"):
     for method in (train.SQuantizer(sigma=0.0, delay=1),
-                   train.BSQ(alpha=0.01, search=2, interval=1)):
+                   train.BSQ(alpha=0.01, search=2, interval=1),
+                   train.Taylor(zeros=0.8, end=2, quantize=2, interval=0.5)):
         torch.manual_seed(0)
         net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
         qat = train.prepare(net, method, data.real(data.train.x[:32]), steps_per_epoch=4)

@@ -80,8 +80,11 @@ def test_network_in_plain_float_is_not_frozen(tiny, images):
 
 def test_loss_that_is_not_finite_is_refused_before_any_weight_changes(tiny, images):
     qat = train.prepare(tiny, train.SQuantizer(), images)
+    before = {name: value.clone() for name, value in qat.state_dict().items()}
     with pytest.raises(ValueError, match="loss must be finite, not nan in step 1"):
-        qat.loss(torch.tensor(float("nan")))
+        qat.loss(qat(images).sum() * float("nan"))
+    assert all(torch.equal(value, before[name]) for name, value in qat.state_dict().items())
+    assert all(p.grad is None for p in qat.parameters())
 
 
 # Taylor
@@ -261,6 +264,19 @@ def test_without_penalty_all_layers_keep_eight_bits_and_more_penalty_leaves_fewe
         if not alpha:
             assert widths == [8, 8, 8]
     assert means[0] > means[1] > means[2]
+
+
+@pytest.mark.parametrize("widths", [(40, 20, 3), (3, 20, 40)])
+def test_the_larger_layer_loses_its_planes_first(widths, learn):
+    """The penalty counts the memory of a layer; with the sizes swapped the order is swapped."""
+    a, b, c = widths
+    net = nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Linear(b, c))
+    x, y = torch.rand(64, a), torch.randint(0, c, (64,))
+    qat = train.prepare(net, train.BSQ(alpha=0.5, search=40, interval=10), x)
+    learn(qat, x, y, 41)
+    first, last = (int(w.state.width) for _, w in qat.weights())
+    assert (first < last) == (a * b > b * c)
+    assert first != last
 
 
 def test_layer_without_bits_is_removed_where_something_bypasses_it(images, agree):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +21,13 @@ class Layer:
     buffers: int
     beats_position: int
     channel_beats: int
-    pace_cycles: int
+    apart_cycles: int
     fetch_cycles: int = 2
     first_cycles: int = 9
+
+    @property
+    def issues(self):
+        return self.first_cycles + np.arange(self.channel_beats)
 
     @property
     def program(self):
@@ -47,10 +52,11 @@ def layers(draw):
     except ValueError:
         raster = Raster(height, width, kernel, stride)
     slots = 1 << (raster.reach + draw(st.integers(0, 40))).bit_length()
-    return Layer(
-        raster, slots, draw(st.integers(1, 20)), draw(st.integers(1, 2)), draw(st.integers(1, 4)),
-        draw(st.integers(1, 6)), draw(st.integers(0, 12)),
-    )  # fmt: skip
+    # Where no results wait for room, the next start waits for those before.
+    buffers, channel_beats = draw(st.integers(0, 2)), draw(st.integers(1, 6))
+    apart = draw(st.integers(0 if buffers else channel_beats, 12))
+    cycles, beats_position = draw(st.integers(1, 20)), draw(st.integers(1, 4))
+    return Layer(raster, slots, cycles, buffers, beats_position, channel_beats, apart)
 
 
 @settings(max_examples=300, deadline=None)
