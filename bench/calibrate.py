@@ -32,6 +32,7 @@ from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.buffer import Buffer
+from sqwire.hw.candidates import Candidates
 from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
@@ -40,6 +41,7 @@ from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.fork import Fork
+from sqwire.hw.median import Median
 from sqwire.hw.netlist import Library
 from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.pace import Pace
@@ -142,6 +144,14 @@ def grid() -> Iterator[Any]:
         (13, 128, 1, 4), (26, 64, 2, 4), (8, 16, 1, 8), (7, 32, 4, 2), (4, 8, 1, 4),
     ):  # fmt: skip
         yield Upsample(width, width, Beat(Range(0, 2**bits - 1), lanes), beats, (2, 2))
+    for lanes, bits in ((1, 10), (4, 4), (2, 8), (1, 16)):
+        yield Median(94, 311, Beat(Range(0, 2**bits - 1), lanes))
+    for positions, channels, bits, count in (
+        (1200, 8, 16, 64),
+        (300, 25, 14, 16),
+        (192, 6, 12, 32),
+    ):
+        yield Candidates(Beat(Range.signed(bits), channels), positions, count, (4,), (100,))
     for channels, bits in ((8, 4), (32, 6)):
         yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
+from sqwire.hw.candidates import Candidates
 from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
@@ -82,7 +83,11 @@ def features(spec: Any) -> dict[str, float]:
     if small is not None:
         return small
     bits = sum(beat.bits for beat in (*spec.inputs, *spec.outputs))
-    return {f"{type(spec).__name__.lower()}.bits": bits}
+    name = type(spec).__name__.lower()
+    known: dict[str, float] = {f"{name}.bits": bits}
+    if isinstance(spec, Candidates):
+        known[f"{name}.lut_memory"] = sum(s.luts for s in spec.stores if s.kind == "lut")
+    return known
 
 
 def _folded(spec: Folded) -> dict[str, float]:
