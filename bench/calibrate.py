@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,26 @@ def grid() -> Iterator[Any]:
                 12, 12, code, weight, program, padding=(kernel // 2,) * 4, multiplier=kind,
                 steps=steps(rng, raw.sum_ranges),
             )  # fmt: skip
+    for lanes, outputs, channels, kernel, zeros, size in (
+        (1, 64, 64, 1, 0.98, 28), (2, 64, 64, 3, 0.99, 28), (4, 64, 64, 3, 0.99, 56),
+        (2, 256, 256, 3, 0.99, 14), (4, 128, 128, 3, 0.99, 28), (1, 128, 64, 3, 0.98, 28),
+        (4, 16, 32, 3, 0.8, 14), (8, 64, 128, 3, 0.98, 14), (2, 512, 256, 3, 0.995, 7),
+        (4, 300, 512, 1, 0.98, 7), (2, 24, 24, 5, 0.7, 14), (8, 32, 32, 3, 0.9, 14),
+    ):  # fmt: skip
+        weight = weights(rng, (outputs, kernel, kernel, channels), 4, zeros)
+        for kind in ("lut", "dsp", "digit"):
+            yield split(weight, lanes, size, kind, rng)
+    for lanes, ring, outputs, channels, kernel, bits in (
+        (16, 8, 32, 32, 3, 4), (24, 8, 48, 16, 3, 4), (64, 8, 64, 64, 1, 3), (12, 4, 24, 32, 3, 4),
+    ):  # fmt: skip
+        weight = weights(rng, (outputs, kernel, kernel, channels), bits, 0.0)
+        for kind in ("lut", "dsp"):
+            program = schedule(weight, lanes, ring, dense=True)
+            raw = Folded(
+                12, 12, Range(0, 2**bits - 1), weight, program, padding=(kernel // 2,) * 4,
+                multiplier=kind,
+            )  # fmt: skip
+            yield replace(raw, steps=steps(rng, raw.sum_ranges))
     for rows, inputs, bits, zeros in (
         (8, 27, 4, 0.0), (16, 144, 4, 0.9), (16, 64, 4, 0.5), (32, 32, 2, 0.3), (10, 64, 4, 0.8),
     ):  # fmt: skip
@@ -114,6 +135,16 @@ def grid() -> Iterator[Any]:
         yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
 
 
+def split(weight: Any, lanes: int, size: int, kind: str, rng: np.random.Generator) -> Folded:
+    """An engine whose lanes have inputs of their own."""
+    program = schedule(weight, lanes, lanes, parts=lanes, by_input=True, in_digits=kind == "digit")
+    layer = Folded(
+        size, size, Range(0, 15), weight, program, padding=(weight.shape[1] // 2,) * 4,
+        multiplier=kind,
+    )  # fmt: skip
+    return replace(layer, steps=steps(rng, layer.sum_ranges))
+
+
 def measure(spec: Any) -> dict[str, Any]:
     """Features and cells of one operator."""
     ports = tuple(Port(beat, spec.beats_in) for beat in spec.inputs)
@@ -123,8 +154,9 @@ def measure(spec: Any) -> dict[str, Any]:
         work = Path(folder)
         (work / "design.il").write_text(emit_rtlil(network))
         cells = yosys.netlist(Workshop(work, work, lambda _: None), TOP, find_board("ulx3s_85f"))
+    split = isinstance(spec, Folded) and spec.program.split
     return {
-        "operator": type(spec).__name__,
+        "operator": "Split" if split else type(spec).__name__,
         "features": features(spec),
         "luts": cells.area + 2 * cells.lutram,
         "ffs": cells.ff,

@@ -23,9 +23,10 @@ from rich.table import Table
 from sqwire import __version__
 from sqwire.boards import yosys
 from sqwire.boards.catalog import find_board
+from sqwire.boards.families.ecp5 import ECP5
 from sqwire.boards.flow import run_flow
 from sqwire.boards.shell import Shell
-from sqwire.boards.tools import NEXTPNR, YOSYS, SynthError, Workshop
+from sqwire.boards.tools import YOSYS, SynthError, Workshop
 from sqwire.compiler.emit import TOP, emit_rtlil
 from sqwire.compiler.schedule import schedule
 from sqwire.hw.axis import Port
@@ -118,9 +119,11 @@ def _beat(channels, cycles):
     return beat
 
 
-def circuit(weight, lanes, ring, multiplier, size):
+def circuit(weight, lanes, ring, multiplier, size, by_input):
     """The layer as an engine with made-up functions behind it, codes of 4 bits in and out."""
-    program = schedule(weight, lanes, ring, in_digits=multiplier == "digit")
+    kind = {"parts": lanes, "by_input": True} if by_input else {}
+    ring = lanes if by_input else ring
+    program = schedule(weight, lanes, ring, in_digits=multiplier == "digit", **kind)
     padding = (weight.shape[1] // 2,) * 4
     raw = Folded(size, size, CODES, weight, program, padding=padding, multiplier=multiplier)
     rng, steps = np.random.default_rng(0), []
@@ -134,15 +137,16 @@ def circuit(weight, lanes, ring, multiplier, size):
     )  # fmt: skip
 
 
-def measure_area(weight, lanes, ring, multiplier, seeds, *, size=14):
+def measure_area(weight, lanes, ring, multiplier, seeds, *, size=14, by_input=False):
     """Build the circuit of a layer; cells and clock."""
-    small = circuit(weight, lanes, ring, multiplier, 1)
+    small = circuit(weight, lanes, ring, multiplier, 1, by_input)
     x = np.random.default_rng(0).integers(0, 16, (1, small.beats_in, 1))
     check_operator(small, x, timeout_cycles=20_000)
-    spec = circuit(weight, lanes, ring, multiplier, size)
+    spec = circuit(weight, lanes, ring, multiplier, size, by_input)
     port = Port(spec.inputs[0], spec.beats_in)
     network = Network((port,), (Stage("layer", spec, (Source(None),)),), (Source("layer"),))
-    row = {"multiplier": multiplier, "lanes": lanes, "ring": ring, "acc_bits": spec.acc_bits}
+    row = {"multiplier": multiplier, "lanes": lanes, "ring": spec.program.layout.ring}
+    row |= {"split": by_input, "acc_bits": spec.acc_bits}
     row |= {"cycles": spec.program.cycles, "interval_cycles": spec.interval_cycles}
     board = find_board("ulx3s_85f")
     with tempfile.TemporaryDirectory() as folder:
@@ -195,7 +199,7 @@ def tables(document):
             view.add_row(name, *(str(row[key]) for key in (*keys, "seconds")))
     yield view
     view = Table(title="circuits, ECP5: sites = LUT4 + 2*CCU2C + 2 a LUT RAM")
-    keys = ("multiplier", "lanes", "ring", "acc_bits", "sites_a_lane", "ff", "dsp", "bram")
+    keys = ("multiplier", "lanes", "ring", "split", "acc_bits", "sites_a_lane", "ff", "dsp", "bram")
     for heading in ("layer", *keys, "Fmax MHz (seeds)"):
         view.add_column(
             heading.replace("_", " "), justify="left" if heading == "layer" else "right"
@@ -203,7 +207,7 @@ def tables(document):
     for name, rows in document.get("circuits", {}).items():
         for row in rows:
             clocks = " ".join(map(str, row.get("fmax_mhz", []))) or "-"
-            view.add_row(name, *(str(row[key]) for key in keys), clocks)
+            view.add_row(name, *(str(row.get(key, "-")) for key in keys), clocks)
     yield view
 
 
@@ -225,10 +229,11 @@ def layers(arguments):
 def save(document, kind, name, row, key):
     """Put a row in the place of an older one like it, and write all."""
     rows = document.setdefault(kind, {}).setdefault(name, [])
-    rows[:] = [old for old in rows if any(old[k] != row[k] for k in key)] + [row]
+    rows[:] = [old for old in rows if any(old.get(k, False) != row[k] for k in key)] + [row]
     rows.sort(key=lambda row: row["lanes"])
     document["tools"] = {
-        "sqwire": __version__, YOSYS.package: YOSYS.version, NEXTPNR.package: NEXTPNR.version,
+        "sqwire": __version__, YOSYS.package: YOSYS.version,
+        ECP5.nextpnr.package: ECP5.nextpnr.version,
     }  # fmt: skip
     document["date"] = time.strftime("%Y-%m-%d")
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
@@ -240,6 +245,7 @@ def main():
     parser.add_argument("--layer", action="append", default=[], help="O,I,K,density,seed")
     parser.add_argument("--lanes", default="", help="numbers of lanes, with commas")
     parser.add_argument("--ring", type=int, default=8, help="ring of the circuits")
+    parser.add_argument("--split", action="store_true", help="lanes with inputs of their own")
     parser.add_argument("--area", action="store_true", help="also synthesise (minutes)")
     parser.add_argument("--route", action="store_true", help="and place and route")
     parser.add_argument("--seeds", type=int, default=3, help="of placement")
@@ -252,8 +258,10 @@ def main():
             if arguments.area or arguments.route:
                 for multiplier in ("lut", "dsp", "digit"):
                     ring, seeds = min(arguments.ring, count), arguments.seeds * arguments.route
-                    row = measure_area(weight, count, ring, multiplier, seeds)
-                    save(document, "circuits", name, row, ("lanes", "multiplier"))
+                    row = measure_area(
+                        weight, count, ring, multiplier, seeds, by_input=arguments.split
+                    )
+                    save(document, "circuits", name, row, ("lanes", "multiplier", "split"))
             else:
                 save(document, "programs", name, measure_program(weight, count), ("lanes",))
     for view in tables(document):

@@ -2,6 +2,7 @@
 
     python bench/train_stereo.py OUT [--photos FOLDER] [--network half] [--method Taylor]
                                  [--zeros 0.95] [--float-steps 20000] [--steps 20000]
+                                 [--weights float.pt] [--bfloat16]
 
 OUT gets float.pt, model.onnx for pictures of --size, card.json, and states from which the same
 command goes on where it was stopped. FOLDER holds pictures (PNG, JPEG, PPM; at any depth) for
@@ -69,12 +70,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--crop", type=int, nargs=2, default=(96, 288))
     parser.add_argument("--size", type=int, nargs=2, default=(375, 450))
+    parser.add_argument(
+        "--weights", type=Path, help="state_dict that the float training starts from"
+    )
+    parser.add_argument("--bfloat16", action="store_true", help="float training in that type")
+    parser.add_argument("--first", type=int, default=0, help="number of the first scene")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     make = NETWORKS[options.network]
     network = make()
+    if options.weights:
+        network.load_state_dict(torch.load(options.weights, weights_only=True))
     reach = network.shifts * network.factor
     height, width = options.crop
     renderer = Renderer(height, width, reach, photos(options.photos), options.seed)
@@ -92,7 +100,8 @@ def main(arguments: list[str] | None = None) -> None:
     with train.reproducible():
         schedule = StepSchedule(options.float_steps, lr=options.lr)
         fit_stereo(
-            network, renderer, schedule, factor=network.factor, progress=report("float"),
+            network, renderer, schedule, factor=network.factor, first=options.first,
+            bfloat16=options.bfloat16, progress=report("float"),
             checkpoint=options.out / "float.state",
         )  # fmt: skip
         torch.save(network.state_dict(), options.out / "float.pt")

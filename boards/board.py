@@ -55,7 +55,8 @@ class Board:
     run at unless another clock is wanted. ``pins`` has the pins of
     :class:`sqwire.boards.top.Top` that the board has. ``baud`` is what the line runs at unless
     another rate is wanted, ``usb_ids`` by what its adapter is found, ``ring_bytes`` the memory
-    for frames that wait. ``pll_pad`` says that the clock's pin is the PLL's own (iCE40).
+    for frames that wait, and ``most_credits`` how many of these there are at most. ``pll_pad``
+    says that the clock's pin is the PLL's own (iCE40).
 
     Raises
     ------
@@ -77,6 +78,7 @@ class Board:
     baud: int = 3_000_000
     usb_ids: tuple[tuple[int, int], ...] = ()
     ring_bytes: int = 8192
+    most_credits: int = 16
     pll_pad: bool = False
 
     def __post_init__(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sqwire.compiler.build import Build
+from sqwire.compiler.choose import Target
+from sqwire.compiler.cost import Cost
 from sqwire.hw.axis import Port
 
 from .board import Board
@@ -11,7 +13,27 @@ from .link.link import Link, credits_for
 from .link.payloads import Format, Identity
 from .top import Top
 
-__all__ = ["formats_of", "formats_of_ports", "top_for"]
+__all__ = ["formats_of", "formats_of_ports", "room_for", "target_for", "top_for"]
+
+# Shares of LUTs and flip-flops, and of block RAMs, that a plan may use; and the share that may be
+# in use with the link.
+_FULL, _FULL_RAM, _FULL_DEVICE = 0.8, 0.95, 0.9
+
+
+def room_for(board: Board) -> Cost:
+    """What a network may take of the device: placement and routing need room, the link a part."""
+    have, link = board.resources, FAMILIES[board.family].link
+    return Cost(
+        min(_FULL * have.lut4, _FULL_DEVICE * have.lut4 - link.luts),
+        min(_FULL * have.ff, _FULL_DEVICE * have.ff - link.ffs),
+        have.dsp,
+        min(int(_FULL_RAM * have.bram), have.bram - link.brams),
+    )
+
+
+def target_for(board: Board, interval_cycles: int | None = None) -> Target:
+    """What a plan for the board is for, the fastest circuit without an interval."""
+    return Target(interval_cycles, room_for(board), fabric=FAMILIES[board.family].fabric(board))
 
 
 def formats_of(build: Build) -> tuple[Format, Format]:
@@ -49,7 +71,7 @@ def top_for(
     """
     clock_hz = board.clock_hz if clock_hz is None else clock_hz
     identity = Identity(
-        credits_for(formats[0], board.ring_bytes),
+        credits_for(formats[0], board.ring_bytes, board.most_credits),
         clock_hz,
         board.baud if baud is None else baud,
         bytes.fromhex(design_sha256)[:8],

@@ -85,7 +85,8 @@ class Build:
         """The plan of :attr:`graph`; plans are reproducible, so it is the one in ``plan.json``."""
         document = json.loads((self.path / "plan.json").read_text())
         folds = {name: Fold(**fold) for name, fold in document["folds"].items()}
-        return plan(self.graph, Target(folds=folds, slots=document["slots"]))
+        known = {"slots": document["slots"], "fabric": document["fabric"]}
+        return plan(self.graph, Target(folds=folds, **known))
 
     @property
     def inputs(self) -> tuple[axis.Port, ...]:

@@ -8,13 +8,22 @@ from dataclasses import asdict, dataclass, field, replace
 
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.memory import FABRICS
 
 from .cost import Cost, cost
 from .errors import CompileError
 from .folding import Fold, Unit, units
 from .graph import Graph
 from .narrow import Streams, pace_of
-from .sizes import MOST_LANES, even_fold, kinds, lane_counts, narrowest, variants
+from .sizes import (
+    MOST_LANES,
+    even_fold,
+    kinds,
+    lane_counts,
+    narrowest,
+    split_folds,
+    variants,
+)
 
 __all__ = ["Choice", "Chooser", "Target"]
 
@@ -31,8 +40,11 @@ _NEAR = 1.15
 # What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
 _PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
 _RISE, _ROUNDS = 1.6, 12
-# LUTs that memories may take in place of a block RAM, where those run out.
-_BLOCK_LUTS = (400, 800)
+# LUTs that memories may take in place of a block RAM, where those run out; or, where there is no
+# LUT RAM, where LUTs do.
+_BLOCK_LUTS, _BLOCK_CELLS = (400, 800), (40, 80, 120, 160, 400)
+# Lanes multiply in hardware that takes so many bits.
+_FACTOR_BITS = 18
 # How close to the best rate the search for it comes.
 _CLOSE = 1.02
 
@@ -51,6 +63,8 @@ class Target:
     folds: Mapping[str, Fold] | None = None
     slots: Mapping[str, int] = field(default_factory=dict)
     """How long the line buffers of pools are, where that is decided already."""
+    fabric: str = "ecp5"
+    """What memories and multipliers are made of, see :data:`sqwire.hw.folded.memory.FABRICS`."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,7 @@ class Chooser:
 
     def __init__(self, graph: Graph, streams: Streams):
         self.graph, self.streams = graph, streams
+        self.fabric = streams.fabric
         self.room: Cost | None = None
         self.units = tuple(units(graph))
         self.least = _least_interval(graph)
@@ -116,7 +131,9 @@ class Chooser:
         """
         if target.folds is not None:
             known = {unit.node.name: unit for unit in self.units}
-            folds = {n: (known[n], f, known[n].fold(f)) for n, f in target.folds.items()}
+            folds = {
+                n: (known[n], f, known[n].fold(f, self.fabric)) for n, f in target.folds.items()
+            }
             return Choice(folds, slots=target.slots)
         if target.interval_cycles is None and target.room is None:
             return Choice({})
@@ -141,7 +158,13 @@ class Chooser:
                 return chosen
             for name in over:
                 self.prices[name] *= _RISE
-            chosen = self._cheapest(interval)
+            before, chosen = chosen, self._cheapest(interval)
+            if self._over(chosen.cost) not in ([], over):
+                # Too much of this, now of that: prices move layers that are alike all at once.
+                mixed = self._between(before, chosen)
+                found = next((one for one in mixed if not self._over(one.cost)), None)
+                if found is not None:
+                    return found
         name = self._over(chosen.cost)[0]
         need, have = asdict(chosen.cost)[name], asdict(self.room or Cost())[name]
         raise CompileError(
@@ -204,6 +227,23 @@ class Chooser:
                 )
         return Choice(folds, total + self._rest(folds), interval)
 
+    def _between(self, one: Choice, other: Choice) -> Iterator[Choice]:
+        """The first layers as in ``one``, the rest as in ``other``, at each layer."""
+        for count in range(1, len(self.units)):
+            folds: dict[str, tuple[Unit, Fold, Folded]] = {}
+            total = Cost()
+            for number, unit in enumerate(self.units):
+                name = unit.node.name
+                chosen = (one if number < count else other).folds.get(name)
+                if chosen is None:
+                    total += self._spatial[name]
+                else:
+                    folds[name] = chosen
+                    known = self._make(unit, chosen[1])
+                    assert known is not None, "it was made before"
+                    total += known[1]
+            yield Choice(folds, total + self._rest(folds), one.interval_cycles)
+
     def _rest(self, folds: Mapping[str, tuple[Unit, Fold, Folded]]) -> Cost:
         """The cost of everything without weights, beside these folded layers."""
         pace = pace_of(self.graph, [spec for _, _, spec in folds.values()])
@@ -214,7 +254,7 @@ class Chooser:
                 continue  # a staircase that counts as part of its spatial layer
             for _, spec in chain:
                 if id(spec) not in self._streams:
-                    self._streams[id(spec)] = cost([spec])
+                    self._streams[id(spec)] = cost([spec], self.fabric)
                 total += self._streams[id(spec)]
         return total
 
@@ -227,11 +267,13 @@ class Chooser:
             wide = self.streams.wide
             chain = wide[name] + (wide[unit.last.name] if unit.steps else ())
             # Which adders they share takes long to find out.
-            around = cost(spec for _, spec in chain if not isinstance(spec, Dot))
+            dots = [spec for _, spec in chain if isinstance(spec, Dot)]
+            others = [spec for _, spec in chain if not isinstance(spec, Dot)]
+            around = cost(others, self.fabric)
             bits = unit.signed_digits * unit.tensor.range.bits
             if self._price(around) + self.prices["luts"] * _FEWEST_ADDERS * bits > most:
                 return None
-            self._spatial[name] = around + cost(spec for _, spec in chain if isinstance(spec, Dot))
+            self._spatial[name] = around + cost(dots, self.fabric)
         return self._spatial[name]
 
     def _folds(self, unit: Unit, interval: int, most: float) -> list[tuple[Fold, Folded, Cost]]:
@@ -243,6 +285,8 @@ class Chooser:
             return []
         found = []
         for kind, products, dense in kinds(unit):
+            if kind == "dsp" and FABRICS[self.fabric].factor_bits < _FACTOR_BITS:
+                continue
             least = max(-(-products // cycles), lanes_in, lanes_out)
             for lanes in lane_counts(least):
                 if lanes > products or lanes * _LANE_LUTS * self.prices["luts"] > most:
@@ -254,13 +298,20 @@ class Chooser:
                 if made is not None:
                     found += [made, *self._without_blocks(unit, made[0], interval)]
                     break
+            if dense or lanes_out > 1:
+                continue
+            for fold in split_folds(unit, -(-products // cycles), lanes_in, kind):
+                made = self._keeps_up(unit, fold, interval)
+                if made is not None:
+                    found += [made, *self._without_blocks(unit, made[0], interval)]
+                    break
         return found
 
     def _without_blocks(
         self, unit: Unit, fold: Fold, interval: int
     ) -> Iterator[tuple[Fold, Folded, Cost]]:
         """The same with memories of LUTs where that spares block RAMs."""
-        for luts in _BLOCK_LUTS:
+        for luts in _BLOCK_LUTS if FABRICS[self.fabric].lut_ram else _BLOCK_CELLS:
             other = replace(fold, block_luts=luts)
             made = self._make(unit, other)
             if made is not None and made[0].interval_cycles <= interval:
@@ -283,8 +334,8 @@ class Chooser:
         key = unit.node.name, fold
         if key not in self._known:
             try:
-                spec = unit.fold(fold)
-                self._known[key] = spec, cost([spec])
+                spec = unit.fold(fold, self.fabric)
+                self._known[key] = spec, cost([spec], self.fabric)
             except ValueError:
                 self._known[key] = None
         return self._known[key]

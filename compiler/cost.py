@@ -1,14 +1,16 @@
 """What hardware costs on an ECP5, before Yosys says it: a model whose coefficients it gave.
 
 ``bench/calibrate.py`` fits the coefficients in ``cost.json`` to netlists and measures the error on
-other ones. Multipliers and block RAMs are counted, not estimated.
+other ones. Multipliers and block RAMs are counted, not estimated. For devices without LUT RAM
+memories are counted as what they become there; a LUT site is then a cell of a LUT and a flip-flop,
+of which the latter often stands alone.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
+from sqwire.hw.folded.memory import FABRICS, Fabric, Store
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
@@ -26,6 +29,10 @@ __all__ = ["MODEL", "Cost", "cost", "features"]
 
 MODEL = Path(__file__).with_name("cost.json")
 """Where the coefficients are."""
+# On an iCE40, this share of flip-flops has no LUT in front (the network of the demo).
+_ALONE = 0.5
+# Yosys makes a block RAM there of what has more bits than this, where nobody says what it is to be.
+_AUTO_BITS = 64
 
 
 @dataclass(frozen=True)
@@ -78,13 +85,26 @@ def features(spec: Any) -> dict[str, float]:
 def _folded(spec: Folded) -> dict[str, float]:
     layout, kind = spec.program.layout, spec.multiplier
     lanes, code = layout.lanes, spec.range.bits
+    if spec.program.split:
+        return {
+            "split.one": 1,
+            f"split.{kind}": lanes,
+            f"split.{kind}_bits": lanes * code * spec.multiply.value_bits,
+            "split.acc_bits": lanes * spec.acc_bits,
+            "split.address_bits": lanes * spec.address_bits,
+            "split.place_bits": lanes * (spec.program.place_bits or 0),
+            "split.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
+            "split.out_bits": spec.acc_bits,
+        }
+    banks = spec.bank_store.copies
     return {
         "folded.one": 1,
         f"folded.{kind}": lanes,
         f"folded.{kind}_bits": lanes * code * spec.multiply.value_bits,
-        "folded.rotate_bits": lanes * code * (layout.ring - 1).bit_length(),
+        "folded.rotate_bits": banks * code * (layout.ring - 1).bit_length(),
         "folded.acc_bits": lanes * spec.acc_bits,
-        "folded.address_bits": lanes * spec.address_bits,
+        "folded.dense": spec.program.dense,
+        "folded.address_bits": (1 if spec.program.dense else lanes) * spec.address_bits,
         "folded.collect_bits": lanes * spec.acc_bits * spec.buffers,
         "folded.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
         "folded.out_bits": layout.lanes_out * spec.acc_bits,
@@ -110,22 +130,36 @@ def _serial(spec: Functions | Pool | Reduce | Upsample) -> dict[str, float]:
     return known
 
 
-def cost(specs: Iterable[Any]) -> Cost:
-    """The cost of some operators."""
+def cost(specs: Iterable[Any], fabric: str = "ecp5") -> Cost:
+    """The cost of some operators on devices of a ``fabric``."""
     total = Cost()
-    model = _model()
+    model, made_of = _model(), FABRICS[fabric]
     for spec in specs:
         known = features(spec)
         luts, ffs = (
             sum(model[what].get(name, 0.0) * value for name, value in known.items())
             for what in ("luts", "ffs")
         )
-        stores = getattr(spec, "stores", ())
+        luts, ffs = max(luts, 0), max(ffs, 0)
+        stores = [_on(store, made_of) for store in getattr(spec, "stores", ())]
         brams = sum(store.blocks for store in stores)
-        # Netlists count two LUT sites for a LUT RAM cell, and it takes six.
-        ram = sum(4 * s.cells * s.copies for s in stores if s.kind == "lut")
-        total += Cost(max(luts, 0) + ram, max(ffs, 0), _multipliers(spec), brams)
+        rams = [store for store in stores if store.kind == "lut" and not store.rom]
+        if made_of.lut_ram:
+            # Netlists count two LUT sites for a LUT RAM cell, and it takes six.
+            luts += sum(4 * store.cells * store.copies for store in rams)
+        else:
+            luts += _ALONE * ffs
+            ffs += sum(store.bits for store in rams)
+        total += Cost(luts, ffs, _multipliers(spec), brams)
     return total
+
+
+def _on(store: Store, made_of: Fabric) -> Store:
+    """``store`` as it comes out there; what was described for other devices is left to Yosys."""
+    if store.fabric.shapes == made_of.shapes:
+        return store
+    auto = replace(store, fabric=replace(made_of, worth=0 if store.bits > _AUTO_BITS else 1 << 30))
+    return store if store.rom else auto
 
 
 def _multipliers(spec: Any) -> int:

@@ -30,7 +30,8 @@ class Fold:
     channels a beat, ``slots`` positions in the line buffer (0: as few as keep it busy). A
     ``dense`` program holds zeros too, and no addresses. A position takes ``pace_cycles`` at least,
     so that a layer gives its beats as evenly as the next one takes them. ``block_luts`` is how many
-    LUTs a memory may take in place of a block RAM.
+    LUTs a memory may take in place of a block RAM. With ``by_input`` each lane has inputs of its
+    own and sums its part of all outputs, in place of all of some.
     """
 
     lanes: int
@@ -43,6 +44,7 @@ class Fold:
     dense: bool = False
     pace_cycles: int = 0
     block_luts: int = LUTS_A_BLOCK
+    by_input: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +85,8 @@ class Unit:
         group = chosen.lanes // chosen.lanes_out
         return max(taps, 1) * channels * -(-len(self.op.weight) // chosen.lanes_out // group)
 
-    def fold(self, chosen: Fold) -> Folded:
-        """The folded engine for this layer.
+    def fold(self, chosen: Fold, fabric: str = "ecp5") -> Folded:
+        """The folded engine for this layer, of what ``fabric`` names.
 
         Raises
         ------
@@ -117,6 +119,7 @@ class Unit:
             pace_cycles=chosen.pace_cycles,
             reach=self._reach,
             block_luts=chosen.block_luts,
+            fabric=fabric,
         )
 
     @cached_property
@@ -142,6 +145,7 @@ class Unit:
                 lanes_out=chosen.lanes_out,
                 in_digits=chosen.multiplier == "digit",
                 dense=chosen.dense or None,
+                by_input=chosen.by_input,
             )
         return self._programs[chosen]
 

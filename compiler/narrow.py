@@ -19,7 +19,7 @@ from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.pad import Pad
 from sqwire.hw.ranges import Range
 
-from . import ops
+from . import ops, ops_vision
 from .cost import cost
 from .graph import Graph, Node
 from .ops import Chain, Tensor, beside
@@ -52,11 +52,12 @@ def pace_of(graph: Graph, folded: Sequence[Any]) -> int:
 class Streams:
     """The hardware of the nodes of a graph; what has been made once is kept.
 
-    ``wide`` is for each node the chain that takes all channels of a position in a beat.
+    ``wide`` is for each node the chain that takes all channels of a position in a beat,
+    ``fabric`` what memories and multipliers are made of.
     """
 
-    def __init__(self, graph: Graph):
-        self.graph = graph
+    def __init__(self, graph: Graph, fabric: str = "ecp5"):
+        self.graph, self.fabric = graph, fabric
         self.wide = {node.name: chain for node, chain in graph.lowered()}
         self._known: dict[tuple[str, int], Chain | None] = {}
         self._chosen: dict[tuple[str, int, int], Chain] = {}
@@ -134,13 +135,13 @@ class Streams:
         key = node.name, lanes
         if key not in self._known:
             try:
-                self._known[key] = _narrow(node.op, self.tensors(node), lanes)
+                self._known[key] = _narrow(node.op, self.tensors(node), lanes, self.fabric)
             except ValueError:
                 self._known[key] = None
         return self._known[key]
 
 
-def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int) -> Chain | None:
+def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int, fabric: str) -> Chain | None:
     """``op`` on streams of ``lanes`` channels a beat; None where it wants all at once."""
     tensor = tensors[0]
     beat, beats = Beat(tensor.range, lanes), tensor.channels // lanes
@@ -149,7 +150,7 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int) -> Chain | None:
         case ops.Add():
             return op.lower(*(_as_positions(tensor, lanes) for tensor in tensors))
         case ops.Staircase():
-            return _staircase(op, tensor, lanes)
+            return _staircase(op, tensor, lanes, fabric)
         case ops.SumPool():
             return (("sumpool", Reduce(*size, op.kernel, lanes)),)
         case ops.MaxPool() if _side_by_side(op, tensor):
@@ -172,6 +173,8 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int) -> Chain | None:
         case ops.Resize():
             up = Upsample(tensor.height, tensor.width, beat, beats, op.factor)
             return (("resize", up),)
+        case ops_vision.Median():
+            return op.narrow(tensor, lanes)
         case ops.Concat():
             op.lower(*tensors)
             parts = tuple(Beat(t.range, lanes) for t in tensors)
@@ -196,13 +199,13 @@ def _side_by_side(op: ops.MaxPool, tensor: Tensor) -> bool:
     )
 
 
-def _staircase(op: ops.Staircase, tensor: Tensor, lanes: int) -> Chain:
+def _staircase(op: ops.Staircase, tensor: Tensor, lanes: int, fabric: str) -> Chain:
     """One circuit for all channels that share a function, else one whose constants change."""
     own = op.steps[:lanes]
     if all(steps == own[c % lanes] for c, steps in enumerate(op.steps)):
         return ops.Staircase(own).lower(_as_positions(tensor, lanes))
     ways = [
-        Functions(op.steps, tensor.ranges, lanes, tensor.positions, multiply)
+        Functions(op.steps, tensor.ranges, lanes, tensor.positions, multiply, fabric)
         for multiply in (False, True)
     ]
     return (("functions", min(ways, key=lambda spec: _worth((("", spec),)))),)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.costvolume import CostVolume as CostVolumeHw
+from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
 from sqwire.hw.subpixel import SubpixelArgMax as SubpixelArgMaxHw
 
 from .ops import Chain, Tensor
 
-__all__ = ["Bilinear", "CostVolume", "SubpixelArgMax"]
+__all__ = ["Bilinear", "CostVolume", "Median", "SubpixelArgMax"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,25 @@ class SubpixelArgMax:
     def _hw(self, tensor: Tensor) -> SubpixelArgMaxHw:
         beat = Beat(tensor.range, tensor.channels)
         return SubpixelArgMaxHw(beat, self.parts, tensor.positions)
+
+
+@dataclass(frozen=True)
+class Median:
+    """The median of each channel over 3x3 positions, see :class:`sqwire.hw.median.Median`."""
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        return tensor
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        return self.narrow(tensor, tensor.channels)
+
+    def narrow(self, tensor: Tensor, lanes: int) -> Chain:
+        """The same for ``lanes`` channels a beat."""
+        beat = Beat(tensor.range, lanes)
+        median = MedianHw(tensor.height, tensor.width, beat, tensor.channels // lanes)
+        return (("window", median.window), ("median", median))
 
 
 @dataclass(frozen=True)

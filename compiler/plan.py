@@ -76,6 +76,8 @@ class Plan:
     """How layers are folded, by the node of the linear map."""
     slots: Mapping[str, int]
     """Positions in the line buffers of pools that have more than they need themselves."""
+    fabric: str
+    """What memories and multipliers are made of."""
 
     @cached_property
     def ends(self) -> Mapping[str, str]:
@@ -97,6 +99,7 @@ class Plan:
             "m_axis": _ports("m_axis", self.outputs, self.network.outputs),
             "folds": {name: asdict(fold) for name, fold in self.folds.items()},
             "slots": dict(self.slots),
+            "fabric": self.fabric,
             "layers": [asdict(layer) for layer in self.layers],
             "joins": [asdict(join) for join in self.joins],
             "stages": [
@@ -146,7 +149,7 @@ def plan(
     (for tests: the plan's own depths are right).
     """
     fixed = {queue_name(node, number): depth for (node, number), depth in (depths or {}).items()}
-    streams, room = Streams(graph), target.room
+    streams, room = Streams(graph, target.fabric), target.room
     chooser = Chooser(graph, streams)
     for _ in range(_ROUNDS):
         choice = chooser.choose(replace(target, room=room))
@@ -154,7 +157,7 @@ def plan(
         if target.room is None:
             break
         # Queues, and what is between layers, take room that the choice did not know of.
-        total = cost(stage.spec for stage in built.stages)
+        total = cost((stage.spec for stage in built.stages), target.fabric)
         over = total.over(target.room)
         if not over:
             break
@@ -184,6 +187,7 @@ def plan(
         latency_cycles=last + 1,
         folds={name: fold for name, (_, fold, _) in built.choice.folds.items()},
         slots=built.choice.slots,
+        fabric=target.fabric,
     )
 
 

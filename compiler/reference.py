@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
 
-__all__ = ["DOMAIN", "OPERATORS", "CostVolume", "Quant", "SubpixelArgMax"]
+__all__ = ["DOMAIN", "OPERATORS", "CostVolume", "Median", "Quant", "SubpixelArgMax"]
 
 DOMAIN = "sqwire"
 
@@ -65,6 +65,18 @@ class SubpixelArgMax(OpRun):
         return ((parts * best + np.where(inner, part, 0)).astype(x.dtype),)
 
 
+class Median(OpRun):
+    """``o[n, c, y, x]`` is the median of ``x`` over the 3x3 positions around, edges repeated."""
+
+    op_domain = DOMAIN
+
+    def _run(self, x: Array) -> tuple[Array]:
+        height, width = x.shape[2:]
+        p = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+        nine = [p[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+        return (np.sort(nine, axis=0)[4],)
+
+
 class Quant(OpRun):
     """QONNX's quantizer with rounding mode ROUND."""
 
@@ -89,5 +101,5 @@ class Quant(OpRun):
         return (((codes - zeropt) * scale).astype(x.dtype),)
 
 
-OPERATORS: list[type[OpRun]] = [CostVolume, SubpixelArgMax, Quant]
+OPERATORS: list[type[OpRun]] = [CostVolume, Median, SubpixelArgMax, Quant]
 """What ``ReferenceEvaluator`` takes as ``new_ops``."""

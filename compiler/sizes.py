@@ -8,10 +8,20 @@ from dataclasses import replace
 from .folding import Fold, Unit
 from .narrow import LANES
 
-__all__ = ["MOST_LANES", "even_fold", "kinds", "lane_counts", "narrowest", "variants"]
+__all__ = [
+    "MOST_LANES",
+    "even_fold",
+    "kinds",
+    "lane_counts",
+    "narrowest",
+    "split_folds",
+    "variants",
+]
 
 # Lanes that share banks, and a layer's lanes at most.
 _RING, MOST_LANES = 8, 512
+# Lanes with inputs of their own, at most: every output waits for all of them, which takes time.
+_MOST_SPLIT = 8
 # Where weights have more digits than this on average, shifting takes longer than multiplying.
 _MOST_DIGITS = 1.3
 # A program of zeros too, without addresses, is worth so many times the lanes at most.
@@ -23,9 +33,10 @@ _EVEN = 0.97
 def variants(unit: Unit, fold: Fold) -> Sequence[Fold]:
     """``fold``, and what to try next if it is too slow by a little."""
     result = [fold]
-    if fold.lanes_in < fold.ring and not fold.dense:
+    fixed = fold.dense or fold.by_input
+    if fold.lanes_in < fold.ring and not fixed:
         result.append(replace(fold, ring=fold.ring // 2))
-    if fold.lanes % (2 * fold.parts * fold.lanes_out) == 0 and not fold.dense:
+    if fold.lanes % (2 * fold.parts * fold.lanes_out) == 0 and not fixed:
         result.append(replace(fold, parts=2 * fold.parts))
     if unit.op.stride != (1, 1):
         reach = unit.tensor.width * (unit.op.kernel[0] + unit.op.stride[0])
@@ -80,6 +91,14 @@ def even_fold(
         return None
     _, parts, ring = best
     return Fold(lanes, ring, parts, lanes_in, lanes_out, kind, dense=dense)
+
+
+def split_folds(unit: Unit, least: int, lanes_in: int, kind: str) -> Iterator[Fold]:
+    """At least so many lanes that each have inputs of their own, fewest first."""
+    lanes = max(1 << (least - 1).bit_length(), lanes_in)
+    while lanes <= min(_MOST_SPLIT, unit.tensor.channels):
+        yield Fold(lanes, lanes, lanes, lanes_in, 1, kind, by_input=True)
+        lanes *= 2
 
 
 def narrowest(channels: int, positions: int, interval: int) -> int | None:

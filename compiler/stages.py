@@ -244,7 +244,7 @@ class Builder:
         weight = getattr(source.op, "weight", np.zeros(0, np.int64))
         specs = [stage.spec for stage in own]
         folded = next((spec for spec in specs if isinstance(spec, Folded)), None)
-        total = cost(specs)
+        total = cost(specs, self.streams.fabric)
         self.layers.append(
             Layer(
                 name=node.name,

@@ -17,7 +17,7 @@ __all__ = ["Builder"]
 
 _MOVES = (
     layers.Concat, layers.MaxPool, layers.Upsample, layers.Flatten, layers.Noise,
-    matching_layers.Channels, matching_layers.Edges,
+    matching_layers.Channels, matching_layers.Edges, matching_layers.Middle,
 )  # fmt: skip
 
 

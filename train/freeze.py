@@ -146,6 +146,8 @@ class _Freezer:
                     self.constants[name] = self.constants[x.node][chosen.start : chosen.stop]
             case matching_layers.Edges(), [_Closed() as x]:
                 self.moved(name, matching_ops.PadCrop(layer.edges), x)
+            case matching_layers.Middle(), [_Closed() as x]:
+                self.moved(name, matching_ops.Median(), x)
             case matching_layers.Cost(), [_Closed() as x, _Closed() as y]:
                 self.values[name] = self.cost(name, layer, x, y)
             case matching_layers.Head(), [x]:
@@ -232,6 +234,8 @@ class _Freezer:
         head = layer.head
         node = self.add(name, matching_ops.SubpixelArgMax(head.parts), x.node)
         taps = 1
+        if head.smooth:
+            node = self.add(f"{name}.median", matching_ops.Median(), node)
         if head.factor > 1:
             up = matching_ops.Bilinear(head.factor)
             node, taps = self.add(f"{name}.up", up, node), up.taps

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["CostVolume", "Disparity", "PadCrop", "bilinear", "pad_crop", "subpixel"]
+__all__ = [
+    "CostVolume", "Disparity", "Median", "PadCrop", "bilinear", "median", "pad_crop", "subpixel",
+]  # fmt: skip
 
 FORMS = ("difference", "product")
 
@@ -107,6 +109,17 @@ def subpixel(x: Tensor, parts: int) -> Tensor:
     return (parts * best + torch.where(inner, offset, torch.zeros_like(offset))).to(x.dtype)
 
 
+def median(x: Tensor) -> Tensor:
+    """The median of each channel over the 3x3 positions around each; edges are repeated.
+
+    ``o[y, x]`` is the middle one of the nine ``x[clamp(y + i), clamp(x + j)]``, i, j = -1, 0, 1.
+    """
+    height, width = x.shape[2:]
+    p = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+    nine = [p[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return torch.stack(nine).median(0).values
+
+
 def bilinear(x: Tensor, factor: int) -> Tensor:
     """``factor^2`` times ``x`` upsampled: sample ``i`` stays at ``factor * i``, linear between.
 
@@ -140,12 +153,20 @@ class PadCrop(nn.Module):
         return pad_crop(x, self.edges)
 
 
+class Median(nn.Module):
+    """A 3x3 median of each channel: see :func:`median`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return median(x)
+
+
 class Disparity(nn.Module):
     """The head of a stereo network: scores of shifts in; out the disparity in pixels of the input.
 
     In training the scores pass as they are, for a loss on them. In evaluation :func:`subpixel`
-    takes the best shift in ``parts`` of a shift, :func:`bilinear` brings it to ``factor`` times the
-    size, and ``edges`` crop it. A shift is ``factor`` pixels.
+    takes the best shift in ``parts`` of a shift, :func:`median` smooths it where ``smooth`` is set,
+    :func:`bilinear` brings it to ``factor`` times the size, and ``edges`` crop it. A shift is
+    ``factor`` pixels.
 
     Raises
     ------
@@ -154,7 +175,12 @@ class Disparity(nn.Module):
     """
 
     def __init__(
-        self, parts: int = 16, factor: int = 2, edges: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self,
+        parts: int = 16,
+        factor: int = 2,
+        edges: tuple[int, int, int, int] = (0, 0, 0, 0),
+        *,
+        smooth: bool = False,
     ):
         super().__init__()
         if parts % 2 or not 2 <= parts <= 64:
@@ -162,6 +188,7 @@ class Disparity(nn.Module):
         if factor not in (1, 2, 4):
             raise ValueError(f"Disparity: factor must be 1, 2 or 4, not {factor}")
         self.parts, self.factor, self.edges = parts, factor, edges
+        self.smooth = smooth
 
     @property
     def unit(self) -> float:
@@ -171,5 +198,7 @@ class Disparity(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             return x
-        codes = bilinear(subpixel(x, self.parts), self.factor)
-        return pad_crop(codes, self.edges) * self.unit
+        codes = subpixel(x, self.parts)
+        if self.smooth:
+            codes = median(codes)
+        return pad_crop(bilinear(codes, self.factor), self.edges) * self.unit

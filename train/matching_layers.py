@@ -6,9 +6,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .coded import Coded
-from .matching import CostVolume, Disparity, PadCrop, pad_crop
+from .matching import CostVolume, Disparity, PadCrop, median, pad_crop
 
-__all__ = ["Channels", "Cost", "Edges", "Head"]
+__all__ = ["Channels", "Cost", "Edges", "Head", "Middle"]
 
 
 class Channels(nn.Module):
@@ -54,6 +54,13 @@ class Edges(nn.Module):
 
     def forward(self, x: Coded) -> Coded:
         return Coded(pad_crop(x.codes, self.edges), x.scale)
+
+
+class Middle(nn.Module):
+    """The median of each channel over 3x3 positions."""
+
+    def forward(self, x: Coded) -> Coded:
+        return Coded(median(x.codes), x.scale)
 
 
 class Head(nn.Module):

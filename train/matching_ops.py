@@ -10,7 +10,7 @@ from torch import Tensor
 from . import matching
 from .ops import Bounds
 
-__all__ = ["Bilinear", "Channels", "CostVolume", "PadCrop", "SubpixelArgMax"]
+__all__ = ["Bilinear", "Channels", "CostVolume", "Median", "PadCrop", "SubpixelArgMax"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,17 @@ class SubpixelArgMax:
     def bounds(self, *inputs: Bounds) -> Bounds:
         last = self.parts * (len(inputs[0].low) - 1)
         return Bounds(np.zeros(1, dtype=np.int64), np.array([last], dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Median:
+    """The median of each channel over 3x3 positions, edges repeated."""
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return matching.median(inputs[0])
+
+    def bounds(self, *inputs: Bounds) -> Bounds:
+        return inputs[0]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .qat import QAT
 from .scenes import Renderer, Scene
 from .stepping import StepSchedule, fit_steps
 
@@ -66,6 +67,7 @@ def fit_stereo(
     factor: int,
     first: int = 0,
     hidden: float = 0.8,
+    bfloat16: bool = False,
     progress: Callable[[int, float], None] | None = None,
     checkpoint: Path | None = None,
     every: int = 500,
@@ -74,8 +76,19 @@ def fit_stereo(
 
     Scenes are number ``first`` and on, every other batch upside down, so that the result follows
     from the arguments alone. ``hidden`` is the weight of positions that the right view does not
-    see. The rest as :func:`sqwire.train.stepping.fit_steps`.
+    see. ``bfloat16`` computes a network in float in that type where PyTorch allows it; codes are
+    exact in float32 only, so that one from ``prepare`` refuses it. The rest as
+    :func:`sqwire.train.stepping.fit_steps`.
+
+    Raises
+    ------
+    ValueError
+        If a network from ``prepare`` should be trained in bfloat16; else as ``fit_steps``.
     """
+    if bfloat16 and isinstance(network, QAT):
+        raise ValueError(
+            "Training: bfloat16 must be off for a quantized network: codes need float32"
+        )
 
     def loss_of(step: int) -> Tensor:
         start = first + step * schedule.batch
@@ -85,9 +98,11 @@ def fit_stereo(
             pairs, disparity, visible = pairs.flip(2), disparity.flip(1), visible.flip(1)
         pairs, weight = filled_up(pairs, torch.where(visible, 1.0, hidden), start)
         pairs = pairs.contiguous(memory_format=torch.channels_last)
-        return score_loss(network(pairs), disparity, weight, factor)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            scores = network(pairs)
+        return score_loss(scores.float(), disparity, weight, factor)
 
     return fit_steps(
-        network, loss_of, schedule, f"stereo {first} {factor} {hidden}",
+        network, loss_of, schedule, f"stereo {first} {factor} {hidden} {bfloat16}",
         progress=progress, checkpoint=checkpoint, every=every,
     )  # fmt: skip

@@ -20,12 +20,12 @@ __all__ = ["Scalar", "Traced", "trace"]
 LINEAR = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linear)
 NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 FUNCTION = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.Sigmoid)
-MATCHING = (matching.CostVolume, matching.Disparity, matching.PadCrop)
+MATCHING = (matching.CostVolume, matching.Disparity, matching.Median, matching.PadCrop)
 NOISE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 KNOWN = (
     "Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, "
     "LeakyReLU, Hardswish, SiLU, Sigmoid, max and average pools, add, cat, Upsample, interpolate, "
-    "flatten, Dropout, slices of channels, CostVolume, Disparity, PadCrop"
+    "flatten, Dropout, slices of channels, CostVolume, Disparity, Median, PadCrop"
 )
 
 
@@ -179,6 +179,8 @@ class _Walk:
         match module:
             case matching.PadCrop():
                 self.add(node, name, matching_layers.Edges(module), source)
+            case matching.Median():
+                self.add(node, name, matching_layers.Middle(), source)
             case matching.Disparity():
                 self.add(node, name, matching_layers.Head(module), source)
             case nn.Identity():

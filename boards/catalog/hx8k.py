@@ -32,6 +32,7 @@ BOARDS = (
         ),
         programmer=iceprog("-S"),
         usb_ids=((0x0403, 0x6010),),
-        ring_bytes=4096,
+        ring_bytes=4100,  # 4 of 1 kB
+        most_credits=4,
     ),
 )

@@ -33,7 +33,8 @@ BOARDS = (
         ),
         programmer=iceprog(),
         usb_ids=((0x0403, 0x6010),),
-        ring_bytes=4096,
+        ring_bytes=4100,  # 4 of 1 kB
+        most_credits=4,
         pll_pad=True,
     ),
 )

@@ -33,7 +33,8 @@ BOARDS = (
         programmer=icesprog(),
         baud=115_200,
         usb_ids=((0x1D50, 0x602B),),
-        ring_bytes=4096,
+        ring_bytes=4100,  # 4 of 1 kB
+        most_credits=4,
         pll_pad=True,
     ),
 )

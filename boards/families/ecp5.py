@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqwire.boards import pll
 from sqwire.boards.board import Board, Pin
 from sqwire.boards.tools import Tool
+from sqwire.compiler.cost import Cost
 
 from .family import Family
 
@@ -69,4 +70,6 @@ ECP5 = Family(
     ),
     pack=lambda board: ["--compress", "--input", "design.routed", "--bit", "design.bit"],
     sites={"lut4": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"},
+    fabric=lambda board: "ecp5",
+    link=Cost(1450, 850, 0, 2),
 )

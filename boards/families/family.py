@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqwire.boards.board import Board
 from sqwire.boards.pll import Pll
 from sqwire.boards.tools import Tool
+from sqwire.compiler.cost import Cost
 
 __all__ = ["Family"]
 
@@ -23,6 +24,9 @@ class Family:
     ``design.pins``, a clock in Hz and a seed; it must write ``design.routed`` and
     ``timing.json``. ``pack`` are the arguments that make ``design.bit`` of ``design.routed``.
     ``sites`` are nextpnr's names of the sites in :class:`sqwire.boards.board.Resources`.
+    ``fabric`` names what a device has to make memories of, for a plan
+    (:data:`sqwire.hw.folded.memory.FABRICS`); ``link`` is what the link around a network of small
+    frames takes there.
     """
 
     name: str
@@ -36,3 +40,5 @@ class Family:
     packer: Tool
     pack: Callable[[Board], Sequence[str]]
     sites: Mapping[str, str]
+    fabric: Callable[[Board], str]
+    link: Cost

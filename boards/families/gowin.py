@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqwire.boards import pll
 from sqwire.boards.board import Board
 from sqwire.boards.tools import Tool
+from sqwire.compiler.cost import Cost
 
 from .family import Family
 
@@ -69,4 +70,6 @@ GOWIN = Family(
         *("-o", "design.bit", "design.routed"),
     ],
     sites={"lut4": "LUT4", "ff": "DFF", "dsp": "MULT18X18", "bram": "BSRAM"},
+    fabric=lambda board: "gowin",
+    link=Cost(1500, 850, 0, 2),
 )

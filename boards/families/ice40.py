@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqwire.boards import pll
 from sqwire.boards.board import Board
 from sqwire.boards.tools import Tool
+from sqwire.compiler.cost import Cost
 
 from .family import Family
 
@@ -27,7 +28,7 @@ def _map(board: Board, top: str, pads: bool) -> list[str]:
     device = "u" if board.device == "up5k" else "hx"
     return [
         # There is no LUT RAM: a memory that asks for it becomes block RAM or flip-flops.
-        "setattr -unset ram_style m:* t:$mem*",
+        "setattr -unset ram_style m:* t:$mem* %u a:ram_style=distributed %i",
         f"synth_ice40 -device {device}{multipliers} -top {top} -run :check",
         # Registers that went into a multiplier start at 0 there, which is what is left to say so.
         "setattr -unset init t:SB_MAC16 %co1:+[O] w:* %i",
@@ -76,4 +77,6 @@ ICE40 = Family(
         "dsp": "ICESTORM_DSP",
         "bram": "ICESTORM_RAM",
     },
+    fabric=lambda board: "ice40up" if board.device == "up5k" else "ice40",
+    link=Cost(2150, 850, 0, 2),
 )

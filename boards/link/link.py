@@ -27,13 +27,13 @@ _GLOW_BITS = 20
 """An LED glows for a million cycles behind what lit it, and when the board wakes."""
 
 
-def credits_for(frame: Format, ring_bytes: int) -> int:
+def credits_for(frame: Format, ring_bytes: int, most: int = _MOST_CREDITS) -> int:
     """How many frames may be unanswered where ``ring_bytes`` are there to keep them.
 
-    A power of two from 2 (one is fed while the next comes) to 16.
+    A power of two from 2 (one is fed while the next comes) to ``most``.
     """
     room = ring_bytes // (1 + frame.frame_bytes(packed=False))
-    return min(max(1 << max(room, 1).bit_length() - 1, 2), _MOST_CREDITS)
+    return min(max(1 << max(room, 1).bit_length() - 1, 2), most)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from .rules import Grouped, Index, Reader, Rule, Spec, Value
-from .span import decide
+from .span import Span, decide
 
 __all__ = ["MATCHING", "linear"]
 
@@ -79,6 +79,27 @@ def subpixel(spec: Spec) -> Rule:
     )
 
 
+def median(spec: Spec) -> Rule:
+    shape = spec.shape()
+    height, width = shape[2:]
+
+    def around(f: int) -> tuple[list[int], list[int]]:
+        c, at = divmod(f, height * width)
+        y, x = divmod(at, width)
+        rows = [min(max(y + i, 0), height - 1) for i in (-1, 0, 1)]
+        columns = [min(max(x + j, 0), width - 1) for j in (-1, 0, 1)]
+        return [(c * height + r) * width + q for r in rows for q in columns], []
+
+    def middle(nine: list[Value]) -> Value:
+        if not any(isinstance(v, Span) for v in nine):
+            return sorted(nine)[4]
+        # It only rises with each of them, so its ends are those of the medians of ends.
+        spans = [Span.of(v) for v in nine]
+        return Span(sorted(s.lo for s in spans)[4], sorted(s.hi for s in spans)[4])
+
+    return Grouped(shape, around, middle)
+
+
 def linear(spec: Spec, factor: int) -> Rule:
     """Upsampling by a factor, linear and asymmetric."""
     n, channels, height, width = spec.shape()
@@ -97,6 +118,6 @@ def linear(spec: Spec, factor: int) -> Rule:
 
 
 MATCHING: Mapping[str, Callable[[Spec], Rule]] = {
-    "CostVolume": cost_volume, "SubpixelArgMax": subpixel,
+    "CostVolume": cost_volume, "Median": median, "SubpixelArgMax": subpixel,
 }  # fmt: skip
 """Each operator by name."""

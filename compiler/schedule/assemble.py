@@ -12,6 +12,7 @@ from sqwire.hw.folded.program import Program
 
 from .digits import digits
 from .search import Search
+from .split import split
 
 __all__ = ["schedule"]
 
@@ -31,6 +32,7 @@ def schedule(
     lanes_out: int = 1,
     in_digits: bool = False,
     dense: bool | None = None,
+    by_input: bool = False,
 ) -> Program:
     """The program for ``weight`` (out, kernel rows, kernel columns, in) on ``lanes`` lanes.
 
@@ -47,6 +49,8 @@ def schedule(
         Whether the program holds signed powers of two in place of weights.
     dense
         Whether it holds zeros too, and no addresses; None: if it takes hardly longer.
+    by_input
+        Whether each lane has inputs of its own and a part of each output: a split program.
 
     Raises
     ------
@@ -61,6 +65,13 @@ def schedule(
     if in_digits:
         index, value = digits(value)
         place = place[index]
+    if by_input:
+        if not lanes == ring == parts or lanes_out > 1:
+            raise ValueError(
+                f"schedule: by_input needs ring and parts like lanes ({lanes}) and lanes_out 1, "
+                f"not {ring}, {parts} and {lanes_out}"
+            )
+        return split(place, value, weight.shape, lanes, lanes_in)
     output, channel = place[:, 0], place[:, 3]
     at = place[:, 1] * weight.shape[2] + place[:, 2]
     taps = np.unique(at) if len(at) else np.zeros(1, np.int64)

@@ -266,17 +266,21 @@ class Search:
         return moved
 
     def _share(self, k: int, to: int, gain: Float) -> bool:
-        touched: set[tuple[int, int]] = set()
-        for q in np.argsort(gain.reshape(-1), kind="stable")[: 2 * self.lanes]:
-            o, b = divmod(int(q), self.ring)
-            if gain[o, b] > -1e-9:
-                break
-            cells = {(int(self.lane[k, o]), b), (int(self.lane[to, o]), b)}
-            if cells & touched:
-                continue
-            touched |= cells
-            self.share[k, o, b] -= 1
-            self.share[to, o, b] += 1
-            self.cells[self.lane[k, o], b] -= 1
-            self.cells[self.lane[to, o], b] += 1
-        return bool(touched)
+        """Move what gains, most first; of each sum of a lane from a bank one product at most."""
+        flat = gain.reshape(-1)
+        gains = np.flatnonzero(flat < -1e-9)
+        gains = gains[np.argsort(flat[gains], kind="stable")[: 2 * self.lanes]]
+        o, b = np.divmod(gains, self.ring)
+        here, there = self.lane[k, o] * self.ring + b, self.lane[to, o] * self.ring + b
+        touched: set[int] = set()
+        chosen = []
+        for q, cells in enumerate(zip(here.tolist(), there.tolist(), strict=True)):
+            if touched.isdisjoint(cells):
+                touched.update(cells)
+                chosen.append(q)
+        o, b = o[chosen], b[chosen]
+        self.share[k, o, b] -= 1
+        self.share[to, o, b] += 1
+        self.cells[self.lane[k, o], b] -= 1
+        self.cells[self.lane[to, o], b] += 1
+        return bool(chosen)

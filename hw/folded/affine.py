@@ -8,7 +8,7 @@ from amaranth.hdl import Mux, Signal
 
 from ..ranges import Range
 from ..steps import Steps
-from .memory import LUTS_A_BLOCK, Store, pack, pipe, rom
+from .memory import FABRICS, Fabric, Store, pack, pipe, rom
 
 __all__ = ["Affine", "levels_of"]
 
@@ -33,7 +33,7 @@ class Affine:
     offset: np.ndarray
     shift: int
     to_even: bool = False
-    worth: int = LUTS_A_BLOCK
+    fabric: Fabric = FABRICS["ecp5"]
 
     @property
     def latency_cycles(self) -> int:
@@ -75,6 +75,11 @@ class Affine:
         return min(max(level - (tie and level % 2), self.levels.lo), self.levels.hi)
 
     @property
+    def factor_bits(self) -> int:
+        """Bits of the wider one of what is multiplied."""
+        return max(self._factors.bits, self.domain.bits)
+
+    @property
     def _factors(self):
         return Range(int(self.factor.min()), int(self.factor.max()))
 
@@ -85,7 +90,7 @@ class Affine:
     def stores(self, name) -> tuple[Store, ...]:
         """Its memories."""
         width = self._factors.bits + self._offsets.bits
-        return (Store(f"{name}_constants", len(self.factor), width, True, 1, self.worth),)
+        return (Store(f"{name}_constants", len(self.factor), width, True, 1, self.fabric),)
 
     def build(self, m, x, channel, shape, name):
         factors, offsets = self._factors, self._offsets

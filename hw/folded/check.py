@@ -14,8 +14,9 @@ def check(program: Program, weight: np.ndarray, *, products: bool = True) -> Non
     ``products`` a nonzero weight is executed exactly once (otherwise, in digits, more often);
     nothing is executed that has no weight; in no cycle do two lanes of a ring read one bank; each
     accumulator belongs to one output and is written at least once (so it never holds what an
-    earlier position left, see :class:`sqwire.hw.folded.Folded`); and rows that are stored as
-    differences come out as they should.
+    earlier position left, see :class:`sqwire.hw.folded.Folded`), or in a split program, whose
+    accumulators begin anew with each row, each output has a row in some lane; and rows and places
+    that are stored as differences come out as they should.
 
     Raises
     ------
@@ -33,7 +34,10 @@ def check(program: Program, weight: np.ndarray, *, products: bool = True) -> Non
         raise ValueError(f"Program: taps must be different places of the kernel, not {taps}")
     _within("rotation", program.rotation, layout.ring)
     _within("tap", program.tap, len(taps))
-    _within("local", program.local, layout.locals)
+    used = program.value != 0
+    # The places that a lane of a split program idles at on its way need not exist.
+    local = np.where(used, program.local, 0) if program.split else program.local
+    _within("local", local, layout.locals)
     _within("row", program.row, layout.rows)
 
     lanes = np.arange(layout.lanes)
@@ -43,8 +47,7 @@ def check(program: Program, weight: np.ndarray, *, products: bool = True) -> Non
         raise ValueError("Program: two lanes must not read one bank in one cycle")
 
     output = layout.output_at[np.broadcast_to(lanes, bank.shape), program.row]
-    channel = layout.input_at[bank, program.local]
-    used = program.value != 0
+    channel = layout.input_at[bank, local]
     if (used & ((output < 0) | (channel < 0))).any():
         cycle, lane = np.argwhere(used & ((output < 0) | (channel < 0)))[0]
         raise ValueError(f"Program: cycle {cycle}, lane {lane}: no such channel")
@@ -59,11 +62,14 @@ def check(program: Program, weight: np.ndarray, *, products: bool = True) -> Non
     if products and (count != (flat != 0)).any():
         _refuse(weight, np.flatnonzero(count != (flat != 0))[0], count, "times")
 
-    written = np.zeros((layout.lanes, layout.rows), bool)
-    written[np.broadcast_to(lanes, bank.shape), program.row] = True
-    if (~written & (layout.output_at >= 0)).any():
-        lane, row = np.argwhere(~written & (layout.output_at >= 0))[0]
-        raise ValueError(f"Program: lane {lane}, row {row} must be written in each position")
+    if program.split:
+        _check_split(program)
+    else:
+        written = np.zeros((layout.lanes, layout.rows), bool)
+        written[np.broadcast_to(lanes, bank.shape), program.row] = True
+        if (~written & (layout.output_at >= 0)).any():
+            lane, row = np.argwhere(~written & (layout.output_at >= 0))[0]
+            raise ValueError(f"Program: lane {lane}, row {row} must be written in each position")
     if program.delta_bits is not None:
         _within("delta", program.deltas, 1 << program.delta_bits)
     if program.dense:
@@ -81,6 +87,14 @@ def _refuse(weight, place, counts, what):
         f"Program: weight {at} is {weight.reshape(-1)[place]} and is executed "
         f"{counts[place]:g} {what}"
     )
+
+
+def _check_split(program):
+    missing = np.flatnonzero(~program.shown.any(axis=1))
+    if len(missing):
+        raise ValueError(f"Program: row {missing[0]} must be in some lane")
+    if program.place_bits is not None:
+        _within("rise", program.rises, 1 << program.place_bits)
 
 
 def _check_dense(program):

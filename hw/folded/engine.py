@@ -12,6 +12,7 @@ from ..beat import Beat
 from ..ranges import Range
 from ..steps import Steps
 from . import multiply, requantise
+from .ahead import Ahead, ahead
 from .check import check
 from .circuit import Circuit
 from .linebuffer import LineBuffer
@@ -19,7 +20,9 @@ from .memories import Memories
 from .memory import LUTS_A_BLOCK
 from .program import Program
 from .raster import Raster
-from .timing import departures, interval_cycles, latest, set_slots
+from .rhythm import interval_cycles
+from .split import Split
+from .timing import departures, latest, set_slots, timeline
 
 __all__ = ["Folded"]
 
@@ -40,7 +43,8 @@ class Folded(Memories):
     each in their order, ``lanes_in`` (``lanes_out``) a beat. ``program.layout`` has these counts.
 
     ``steps`` are the functions f, one an output channel; without them accumulators come out.
-    ``block_luts`` is how many LUTs a block RAM is worth where memories may be made of both.
+    ``fabric`` names what memories are made of (:data:`sqwire.hw.folded.memory.FABRICS`), and
+    ``block_luts`` is how many LUTs a block RAM is worth where they may be made of both.
     ``reach`` is what the sum of products of each output channel can be, where that is known to be
     less than the range of codes and the weights allow: then accumulators are narrower and f is
     simpler.
@@ -78,6 +82,7 @@ class Folded(Memories):
     pace_cycles: int = 0
     reach: tuple[Range, ...] | None = None
     block_luts: int = LUTS_A_BLOCK
+    fabric: str = "ecp5"
 
     def __post_init__(self):
         object.__setattr__(self, "weight", frozen(self.weight))
@@ -189,7 +194,7 @@ class Folded(Memories):
             ranges = self.sum_ranges[element::lanes_out]
             bias = self.bias[element::lanes_out]
             if self.steps is None:
-                circuits.append(requantise.Identity(Range.span(ranges), bias, self.block_luts))
+                circuits.append(requantise.Identity(Range.span(ranges), bias, self.made_of))
                 continue
             steps = tuple(
                 Steps(s.thresholds - b, s.levels)
@@ -197,7 +202,7 @@ class Folded(Memories):
             )
             multiply = self.multiplier != "digit"
             circuits.append(
-                requantise.choose(steps, ranges, multiply=multiply, worth=self.block_luts)
+                requantise.choose(steps, ranges, multiply=multiply, fabric=self.made_of)
             )
         return tuple(circuits)
 
@@ -238,6 +243,14 @@ class Folded(Memories):
         return max(self.program.cycles, self.channel_beats, self.pace_cycles)
 
     @property
+    def apart_cycles(self) -> int:
+        """Cycles from start to start that are waited for, where the program takes less.
+
+        A split program does not wait for its outputs otherwise: they must not become ever more.
+        """
+        return self.position_cycles if self.program.split else self.pace_cycles
+
+    @property
     def run_cycles(self) -> int:
         """Cycles from the start of a position in which it reads the line buffer."""
         return self.program.cycles
@@ -245,23 +258,29 @@ class Folded(Memories):
     @property
     def fetch_cycles(self) -> int:
         """From the counter of the program to the part of its word that is for the banks."""
-        return self.fetch_store.read_cycles
+        adds = self.program.place_bits is not None
+        return self.fetch_store.read_cycles + (1 if adds else 0)
 
     @property
     def compute_cycles(self) -> int:
         """From the cycle of a program word to that in which its products are added."""
-        early = 1 if self.read_early else 0
+        early = 1 if self.read_early and not self.program.split else 0
         return self.fetch_cycles + LineBuffer.DELAY + self.multiply.latency_cycles + early
 
     @property
     def read_early(self) -> bool:
-        """Whether accumulators are so many that they are read a cycle before they are added to."""
-        return self.program.layout.rows > _ROWS_AT_ONCE
+        """Whether accumulators are so many that they are read a cycle before they are added to.
+
+        A block RAM is read so, too.
+        """
+        if not self.program.row_bits:
+            return False
+        return self.program.layout.rows > _ROWS_AT_ONCE or self.acc_store.kind == "block"
 
     @property
     def difference_cycle(self) -> int:
-        """From the issue of a beat to the difference of its accumulators from those before."""
-        return 4 + (self.program.layout.parts - 1).bit_length()
+        """From the issue of a beat to the sum of its parts in the accumulators (split or not)."""
+        return (0 if self.program.split else 4) + (self.program.layout.parts - 1).bit_length()
 
     @property
     def requantise_cycles(self) -> int:
@@ -276,7 +295,20 @@ class Folded(Memories):
     @property
     def first_cycles(self) -> int:
         """From the start of a position to the issue of its first beat."""
-        return self.program.cycles + self.compute_cycles - 1
+        return int(self.issues[0])
+
+    @cached_property
+    def ahead(self) -> Ahead:
+        """How far lanes of a split program are ahead of each other."""
+        return ahead(self.program, self.position_cycles, self.compute_cycles)
+
+    @cached_property
+    def issues(self) -> np.ndarray:
+        """Cycles from the start of a position to the issue of each beat, at the earliest."""
+        if self.program.split:
+            return self.ahead.ends + self.compute_cycles + 2
+        last = self.program.cycles + self.compute_cycles - 1
+        return last + np.arange(self.channel_beats)
 
     @property
     def latency_cycles(self) -> int:
@@ -285,6 +317,8 @@ class Folded(Memories):
     @property
     def settle_cycles(self) -> int:
         """Cycles after a reset in which it takes nothing, at most: a position of zeros runs."""
+        if self.program.split:
+            return 0
         return self.first_cycles + self.channel_beats + self.collect_cycles + 8
 
     def needs(self) -> np.ndarray:
@@ -295,9 +329,13 @@ class Folded(Memories):
         """All that says when beats come and go."""
         return (
             self.raster, self.slots, self.buffers, self.beats_position, self.channel_beats,
-            self.program.cycles, self.pace_cycles, self.fetch_cycles, self.first_cycles,
+            self.program.cycles, self.apart_cycles, self.fetch_cycles, self.issues.tobytes(),
             self.collect_cycles,
         )  # fmt: skip
+
+    def timeline(self, arrivals) -> tuple[list[int], list[int], list[int]]:
+        """When input positions have come, outputs are started, and their sums are free again."""
+        return timeline(self, arrivals)
 
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready.
@@ -353,4 +391,4 @@ class Folded(Memories):
         return acc.reshape(len(x), self.beats_out, self.program.layout.lanes_out)
 
     def create(self) -> wiring.Component:
-        return Circuit(self)
+        return Split(self) if self.program.split else Circuit(self)

@@ -13,7 +13,7 @@ from ..beat import Beat
 from ..ranges import Range
 from ..steps import Steps
 from . import requantise
-from .memory import Store, pipe
+from .memory import FABRICS, Store, pipe
 
 __all__ = ["Functions"]
 
@@ -30,7 +30,8 @@ class Functions:
 
     Circuit: one for each lane, of which the constants change from beat to beat: with ``multiply``
     ``clamp((factor * x + offset) >> shift)`` where that is exact, else a binary search among
-    thresholds; see :mod:`sqwire.hw.folded.requantise`.
+    thresholds; see :mod:`sqwire.hw.folded.requantise`. ``fabric`` names what they are made of
+    (:data:`sqwire.hw.folded.memory.FABRICS`).
 
     Raises
     ------
@@ -44,6 +45,7 @@ class Functions:
     lanes: int = 1
     positions: int = 1
     multiply: bool = True
+    fabric: str = "ecp5"
 
     def __post_init__(self):
         if len(self.steps) != len(self.ranges) or not self.steps:
@@ -66,6 +68,7 @@ class Functions:
                 self.steps[lane :: self.lanes],
                 self.ranges[lane :: self.lanes],
                 multiply=self.multiply,
+                fabric=FABRICS[self.fabric],
             )
             for lane in range(self.lanes)
         )

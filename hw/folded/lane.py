@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .memory import pipe, ram
 
-__all__ = ["Lane"]
+__all__ = ["Lane", "with_low"]
 
 
 class Lane(wiring.Component):
@@ -81,7 +81,7 @@ class Lane(wiring.Component):
             with m.If(self.write):
                 m.d.sync += acc.eq(total)
         if self.has_carry:
-            m.d.comb += total.eq((Cat(Const(1, 1), acc) + _with_low(product, carry))[1:])
+            m.d.comb += total.eq((Cat(Const(1, 1), acc) + with_low(product, carry))[1:])
         else:
             m.d.comb += total.eq(acc + product)
         # In as many memories as there are words in a LUT RAM for; all but one show 0.
@@ -101,6 +101,6 @@ class Lane(wiring.Component):
         return m
 
 
-def _with_low(value, bit):
+def with_low(value, bit):
     """``value`` with one more bit below: an adder makes of that its carry."""
     return Cat(bit, value).as_signed() if value.shape().signed else Cat(bit, value)

@@ -1,6 +1,8 @@
 """The memories of a folded layer: of what they are made and how large they are."""
 
-from .memory import Store
+from dataclasses import replace
+
+from .memory import FABRICS, Fabric, Store
 
 __all__ = ["Memories"]
 
@@ -10,7 +12,12 @@ class Memories:
 
     @property
     def buffers(self) -> int:
-        """Positions of which finished accumulators are kept, so that none waits for the sink."""
+        """Positions of which finished accumulators are kept, so that none waits for the sink.
+
+        A split program needs none: it stands still where the sink does not keep up.
+        """
+        if self.program.split:
+            return 0
         longest = max(self.position_cycles, self.beats_position)
         wanted = -(-(self.first_cycles + self.channel_beats) // longest)
         return max(2, 1 << (wanted - 1).bit_length())
@@ -18,7 +25,7 @@ class Memories:
     @property
     def buffer_bits(self) -> int:
         """Bits that tell them apart."""
-        return (self.buffers - 1).bit_length()
+        return max(self.buffers - 1, 0).bit_length()
 
     @property
     def queue_depth(self) -> int:
@@ -35,13 +42,21 @@ class Memories:
         """Bits of an address of a bank."""
         return self.program.local_bits + self.slot_bits
 
+    @property
+    def made_of(self) -> Fabric:
+        """What there is to make memories of."""
+        return replace(FABRICS[self.fabric], worth=self.block_luts)
+
     def _store(self, name, depth, width, rom, copies=1):
-        return Store(name, depth, width, rom, copies, self.block_luts)
+        return Store(name, depth, width, rom, copies, self.made_of)
 
     @property
     def bank_store(self) -> Store:
         depth = self.slots << self.program.local_bits
-        return self._store("banks", depth, self.range.bits, False, self.program.layout.lanes)
+        layout = self.program.layout
+        # All rings of a dense program read the same.
+        copies = layout.ring if self.program.dense else layout.lanes
+        return self._store("banks", depth, self.range.bits, False, copies)
 
     @property
     def acc_store(self) -> Store:
@@ -52,7 +67,7 @@ class Memories:
     def done_parts(self) -> int:
         """Memories of finished accumulators in a lane: a LUT RAM is 16 deep, more need a switch."""
         whole = self._store("done", self.buffers << self.program.row_bits, self.acc_bits, False)
-        if whole.kind == "block":
+        if whole.kind == "block" or not self.made_of.lut_ram:
             return 1
         return -(-self.buffers // max(1, 16 >> self.program.row_bits))
 
@@ -73,12 +88,30 @@ class Memories:
 
     @property
     def fetch_store(self) -> Store:
-        return self._store("fetch", self.program.cycles, self.program.fetch_bits(), True)
+        width = self.program.fetch_bits()
+        if self.program.split:
+            width += self.program.execute_bits(self.multiply.value_bits)
+        return self._store("fetch", self.program.cycles, width, True)
 
     @property
     def execute_store(self) -> Store:
-        width = self.program.execute_bits(self.multiply.value_bits)
+        """The part for the lanes, of its own; in a split program it is in the same words."""
+        split = self.program.split
+        width = 0 if split else self.program.execute_bits(self.multiply.value_bits)
         return self._store("execute", self.program.cycles, width, True)
+
+    @property
+    def part_store(self) -> Store:
+        """What lanes of a split program have summed and others not yet, of each."""
+        return self._store(
+            "parts", self.ahead.depth, self.acc_bits, False, self.program.layout.lanes
+        )
+
+    @property
+    def shown_store(self) -> Store:
+        """Which lanes of a split program have a part of each output, unless all have."""
+        lanes = 0 if self.program.shown.all() else self.program.layout.lanes
+        return self._store("shown", self.program.layout.rows, lanes, True)
 
     @property
     def bank_rom(self) -> Store:
@@ -95,10 +128,13 @@ class Memories:
     @property
     def stores(self) -> tuple[Store, ...]:
         """All memories: of what they are made and how large they are."""
-        own = [self.bank_store, self.done_store, self.before_store, self.queue_store]
-        if self.program.row_bits:
-            own.append(self.acc_store)
-        own += [self.fetch_store, self.execute_store, self.bank_rom, self.lane_rom]
+        own = [self.bank_store, self.queue_store, self.fetch_store, self.bank_rom]
+        if self.program.split:
+            own += [self.part_store, self.shown_store]
+        else:
+            own += [self.done_store, self.before_store, self.execute_store, self.lane_rom]
+            if self.program.row_bits:
+                own.append(self.acc_store)
         for element, circuit in enumerate(self.requantise):
             own += circuit.stores(f"requantise_{element}")
         return tuple(own)

@@ -1,13 +1,15 @@
 """Memories of the folded engine, and what they take: block RAM or LUTs, whichever is cheaper."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from amaranth.hdl import Array, Const, Signal
+from amaranth.hdl import Array, Const, Mux, Signal
 from amaranth.lib.memory import Memory
 
 __all__ = [
+    "FABRICS",
     "LUTS_A_BLOCK",
+    "Fabric",
     "Store",
     "block_rams",
     "pack",
@@ -18,18 +20,47 @@ __all__ = [
     "tail",
 ]
 
-# Words and bits of the ways in which a block RAM of an ECP5 can be used.
-_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 # LUTs that a block RAM is worth, unless somebody knows better: a device has about 400 for each.
 LUTS_A_BLOCK = 200
+# Fewer words than this are kept in registers where there is no LUT RAM.
+_FEW_WORDS = 4
 
 
-def block_rams(depth: int, width: int) -> int:
-    """Block RAMs (DP16KD) that a memory takes.
+@dataclass(frozen=True)
+class Fabric:
+    """Of what a family of devices makes memories, and how wide its multipliers are.
+
+    ``shapes`` are the words and bits of the ways in which a block RAM can be used; without
+    ``lut_ram`` what is in none is flip-flops. ``factor_bits`` is the width of what a multiplier
+    takes, 0 where there are none. ``worth`` is how many LUTs are as dear as a block RAM.
+    """
+
+    shapes: tuple[tuple[int, int], ...]
+    lut_ram: bool
+    factor_bits: int
+    worth: int = LUTS_A_BLOCK
+
+
+# What an ECP5 and Gowin's devices can make of a block RAM.
+_LARGE = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+_ICE40 = Fabric(((256, 16), (512, 8), (1024, 4), (2048, 2)), lut_ram=False, factor_bits=0)
+FABRICS = {
+    "ecp5": Fabric(_LARGE, lut_ram=True, factor_bits=18),
+    # There are a few LUT RAMs, which nextpnr does not find a place for where they are many.
+    "gowin": Fabric(_LARGE, lut_ram=False, factor_bits=18),
+    "ice40": _ICE40,
+    "ice40up": replace(_ICE40, factor_bits=16),
+}
+"""What there is to make memories of, by name."""
+_ECP5 = FABRICS["ecp5"]
+
+
+def block_rams(depth: int, width: int, fabric: Fabric = _ECP5) -> int:
+    """Block RAMs that a memory takes.
 
     Where it is deeper than a block, several of its words lie side by side in one line of blocks.
     """
-    return min(_blocks(depth, width, shape) for shape in _SHAPES)
+    return min(_blocks(depth, width, shape) for shape in fabric.shapes)
 
 
 def _blocks(depth, width, shape):
@@ -41,8 +72,8 @@ def _blocks(depth, width, shape):
 class Store:
     """A memory of ``depth`` words of ``width`` bits, ``rom`` or written to.
 
-    ``kind`` is ``"block"``, ``"lut"`` (LUT RAM, or a ROM of logic) or ``"none"`` where there
-    is nothing to store.
+    ``kind`` is ``"block"``, ``"lut"`` (LUT RAM or flip-flops, or a ROM of logic) or ``"none"``
+    where there is nothing to store.
     """
 
     name: str
@@ -50,19 +81,25 @@ class Store:
     width: int
     rom: bool
     copies: int = 1
-    worth: int = LUTS_A_BLOCK
-    """LUTs that are as dear as a block RAM."""
+    fabric: Fabric = _ECP5
 
     @property
     def cells(self) -> int:
         """LUT RAM cells (TRELLIS_DPR16X4) of one copy if it is made of them."""
-        return 0 if self.rom else -(-self.width // 4) * -(-self.depth // 16)
+        if self.rom or not self.fabric.lut_ram:
+            return 0
+        return -(-self.width // 4) * -(-self.depth // 16)
 
     @property
     def luts(self) -> int:
-        """LUT sites of one copy if it is made of LUTs, about; two for a LUT RAM cell."""
+        """LUT sites of one copy if it is made of LUTs, about; two for a LUT RAM cell.
+
+        Of flip-flops each takes a site, their words are selected by 2 LUTs for 3 of them.
+        """
         if self.rom:
             return self.width * max(1, -(-self.depth * 2 // 16) - 1)
+        if not self.fabric.lut_ram:
+            return self.depth + self.width * (self.depth + -(-self.depth * 2 // 3))
         return 2 * self.cells + self.width * (-(-self.depth // 16) - 1)
 
     @property
@@ -74,7 +111,9 @@ class Store:
     def kind(self) -> str:
         if not self.width or (self.rom and self.depth < 2):
             return "none"
-        cheap = self.sites <= self.worth * block_rams(self.depth, self.width)
+        if not self.fabric.lut_ram and self.depth < _FEW_WORDS:
+            return "lut"
+        cheap = self.sites <= self.fabric.worth * block_rams(self.depth, self.width, self.fabric)
         return "lut" if cheap else "block"
 
     @property
@@ -83,7 +122,8 @@ class Store:
 
         Of the ways to use a block that with the fewest blocks, and then the fewest side by side.
         """
-        shape = min(_SHAPES, key=lambda s: (_blocks(self.depth, self.width, s), -s[0]))
+        shapes = self.fabric.shapes
+        shape = min(shapes, key=lambda s: (_blocks(self.depth, self.width, s), -s[0]))
         return min(shape[0], self.depth)
 
     @property
@@ -94,7 +134,16 @@ class Store:
     @property
     def blocks(self) -> int:
         """Block RAMs of all copies."""
-        return self.copies * block_rams(self.depth, self.width) if self.kind == "block" else 0
+        if self.kind != "block":
+            return 0
+        return self.copies * block_rams(self.depth, self.width, self.fabric)
+
+    @property
+    def style(self) -> str:
+        """What Yosys calls the ``kind`` of a memory that is written to."""
+        if self.kind == "block":
+            return "block"
+        return "distributed" if self.fabric.lut_ram else "logic"
 
     @property
     def bits(self) -> int:
@@ -160,11 +209,10 @@ def ram(m, store: Store, name, *, write, data, enable, read):
 
     A word that is written in the same cycle must not be read: what comes then may be anything.
     """
-    style = "block" if store.kind == "block" else "distributed"
     memory = Memory(
         shape=store.width, depth=store.depth, init=[],
         # Without this Yosys adds logic to a block RAM for reading what is being written.
-        attrs={"ram_style": style, "no_rw_check": 1},
+        attrs={"ram_style": store.style, "no_rw_check": 1},
     )  # fmt: skip
     m.submodules[name] = memory
     port, out = memory.write_port(), memory.read_port(domain="comb")
@@ -188,7 +236,19 @@ def tail(m, store: Store, word, valid, taken):
     """
     write, read = Signal(range(store.depth)), Signal(range(store.depth))
     level = Signal(range(-1, store.depth), init=-1)  # the sign says if there is any
-    first = ram(m, store, "queue", write=write, data=word, enable=valid, read=read)
+    if store.kind == "block":
+        # It is read a cycle ahead, and what is just being written passes by it.
+        memory = Memory(
+            shape=store.width, depth=store.depth, init=[], attrs={"ram_style": store.style}
+        )
+        m.submodules.queue = memory
+        port = memory.write_port()
+        out = memory.read_port(transparent_for=(port,))
+        m.d.comb += [port.addr.eq(write), port.data.eq(word), port.en.eq(valid)]
+        m.d.comb += out.addr.eq(Mux(taken, read + 1, read))
+        first = out.data
+    else:
+        first = ram(m, store, "queue", write=write, data=word, enable=valid, read=read)
     m.d.sync += level.eq(level + valid - taken)
     with m.If(valid):
         m.d.sync += write.eq(write + 1)

@@ -15,7 +15,8 @@ from .linebuffer import LineBuffer
 from .memory import Store, pipe, tail
 from .program import Program
 from .raster import Raster
-from .timing import apart, arrived_by, interval_cycles, set_slots, starts
+from .rhythm import interval_cycles
+from .timing import apart, arrived_by, set_slots, starts
 from .walk import Walk
 
 __all__ = ["Pool"]
@@ -136,11 +137,14 @@ class Pool:
         """All that says when beats come and go."""
         return self.raster, self.slots, self.beats_position, self.pace_cycles
 
+    def timeline(self, arrivals) -> tuple[list[int], list[int], list[int]]:
+        """When input positions have come, and outputs are started and leave, but for a constant."""
+        ended, started = starts(self, arrivals, self.run_cycles, pace=self.pace_cycles)
+        return ended, started, started
+
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready."""
-        first = np.array(
-            starts(self, arrivals, self.run_cycles, pace=self.pace_cycles), dtype=np.int64
-        )
+        first = np.array(self.timeline(arrivals)[1], dtype=np.int64)
         beats = np.arange(1, self.beats_position + 1) * self.places
         return (first[:, None] + beats + self.collect_cycles).reshape(-1)
 

@@ -28,6 +28,11 @@ class Program:
     ``delta_bits`` None stores rows as they are. Otherwise what is stored is by how much the row
     rises, less than ``2**delta_bits``; it counts from 0 whenever the rotation changes.
 
+    In a ``split`` program each lane has a bank to itself, and sums its part of each output, one
+    row after the other (see :class:`sqwire.hw.folded.split.Split`). Stored is whether a row ends
+    here and, where ``place_bits`` is not None, by how much the place ``tap << local_bits | local``
+    is beyond the one before in this row, less than ``2**place_bits``.
+
     In a ``dense`` program all lanes have the same rotation, tap, place and row, counted by
     counters (the row fastest, then place, tap, rotation), so only values are stored.
 
@@ -49,6 +54,8 @@ class Program:
     value: np.ndarray
     delta_bits: int | None = None
     dense: bool = False
+    split: bool = False
+    place_bits: int | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "taps", tuple(int(t) for t in self.taps))
@@ -64,6 +71,19 @@ class Program:
                 f"Program: rotation must be (cycles, {self.layout.rings}), "
                 f"not {self.rotation.shape}"
             )
+        if self.split:
+            self._check_split()
+
+    def _check_split(self):
+        layout = self.layout
+        if not layout.lanes == layout.ring == layout.parts or layout.lanes_out > 1:
+            raise ValueError(
+                f"Program: a split one must have as many banks and parts as lanes "
+                f"({layout.lanes}) and one channel a beat, not {layout.ring}, {layout.parts} "
+                f"and {layout.lanes_out}"
+            )
+        if self.rotation.any() or (np.diff(self.row, axis=0) < 0).any() or self.dense:
+            raise ValueError("Program: a split one must turn no ring and go from row to row")
 
     @property
     def cycles(self) -> int:
@@ -86,6 +106,8 @@ class Program:
 
         Then whether it lies in the padding is found in its row and its column apart.
         """
+        if self.split:
+            return np.arange(len(self.taps))
         rows, columns = np.divmod(np.array(self.taps), self.columns)
         codes = rows << self.column_bits | columns
         if int(codes.max()).bit_length() > _bits(len(self.taps)):
@@ -125,11 +147,13 @@ class Program:
     @property
     def rotation_bits(self) -> int:
         """Bits of a rotation."""
-        return _bits(self.layout.ring)
+        return 0 if self.split else _bits(self.layout.ring)
 
     @property
     def stored_row_bits(self) -> int:
         """Bits of a row as it is stored."""
+        if self.split:
+            return 1
         return self.row_bits if self.delta_bits is None else self.delta_bits
 
     @cached_property
@@ -144,12 +168,32 @@ class Program:
         changed = np.diff(self.rotation, axis=0) != 0
         return np.vstack([np.ones((1, self.layout.rings), bool), changed])
 
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """(cycles, lanes): does the row of a lane end here?"""
+        return np.vstack([np.diff(self.row, axis=0) != 0, np.ones((1, self.layout.lanes), bool)])
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """(rows, lanes): does a lane have that row?"""
+        shown = np.zeros((self.layout.rows, self.layout.lanes), bool)
+        shown[self.row, np.arange(self.layout.lanes)] = True
+        return shown
+
+    @cached_property
+    def rises(self) -> np.ndarray:
+        """By how much each place is beyond the one before in its row, or beyond 0."""
+        place = self.tap.astype(np.int64) << self.local_bits | self.local
+        first = np.vstack([np.ones_like(self.ends[:1]), self.ends[:-1]])
+        return place - np.where(first, 0, np.vstack([place[:1], place[:-1]]))
+
     def fetch_bits(self) -> int:
         """Width of the part that addresses banks and turns rings."""
         if self.dense:
             return 0
         layout = self.layout
-        return layout.lanes * (self.tap_bits + self.local_bits) + layout.rings * self.rotation_bits
+        place = self.tap_bits + self.local_bits if self.place_bits is None else self.place_bits
+        return layout.lanes * place + layout.rings * self.rotation_bits
 
     def execute_bits(self, value_bits: int) -> int:
         """Width of the part that the lanes take, with values of ``value_bits``."""

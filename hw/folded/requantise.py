@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Signal
 from ..ranges import Range
 from ..steps import Steps
 from .affine import Affine, levels_of
-from .memory import LUTS_A_BLOCK, Store, pack, pipe, rom
+from .memory import FABRICS, Fabric, Store, pack, pipe, rom
 
 __all__ = ["Identity", "Search", "choose"]
 
@@ -19,7 +19,7 @@ class Identity:
 
     domain: Range
     offset: np.ndarray
-    worth: int = LUTS_A_BLOCK
+    fabric: Fabric = FABRICS["ecp5"]
 
     @property
     def latency_cycles(self) -> int:
@@ -38,7 +38,7 @@ class Identity:
         if not self.offset.any():
             return ()
         bits = Range(int(self.offset.min()), int(self.offset.max())).bits
-        return (Store(f"{name}_offset", len(self.offset), bits, True, 1, self.worth),)
+        return (Store(f"{name}_offset", len(self.offset), bits, True, 1, self.fabric),)
 
     def build(self, m, x, channel, shape, name):
         if not self.offset.any():
@@ -57,7 +57,7 @@ class Search:
 
     domain: Range
     steps: tuple[Steps, ...]
-    worth: int = LUTS_A_BLOCK
+    fabric: Fabric = FABRICS["ecp5"]
 
     @property
     def levels(self) -> Range:
@@ -88,12 +88,12 @@ class Search:
         """Its memories."""
         channels = len(self.steps)
         stores = [
-            Store(f"{name}_thresholds_{k}", channels << k, self._reach.bits, True, 1, self.worth)
+            Store(f"{name}_thresholds_{k}", channels << k, self._reach.bits, True, 1, self.fabric)
             for k in range(self.bits)
         ]
         if not self._counts:
             store = f"{name}_levels", channels << self.bits, self.levels.bits
-            stores.append(Store(*store, True, 1, self.worth))
+            stores.append(Store(*store, True, 1, self.fabric))
         return tuple(stores)
 
     def build(self, m, x, channel, shape, name):
@@ -137,17 +137,17 @@ def choose(
     ranges: tuple[Range, ...],
     *,
     multiply: bool,
-    worth: int = LUTS_A_BLOCK,
+    fabric: Fabric = FABRICS["ecp5"],
 ):
     """The circuit for ``steps``: a multiplier if that is allowed and does it, else a search.
 
-    ``worth`` is how many LUTs its memories may take in place of a block RAM.
+    ``fabric`` is what there is to make it of.
     """
     steps = tuple(s.within(r) for s, r in zip(steps, ranges, strict=True))
-    fitted = Affine.fit(steps, ranges) if multiply else None
-    if fitted is not None:
-        return replace(fitted, worth=worth)
-    return Search(Range.span(ranges), steps, worth)
+    fitted = Affine.fit(steps, ranges) if multiply and fabric.factor_bits else None
+    if fitted is not None and fitted.factor_bits <= fabric.factor_bits:
+        return replace(fitted, fabric=fabric)
+    return Search(Range.span(ranges), steps, fabric)
 
 
 def _cycles(store):

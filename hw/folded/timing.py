@@ -2,18 +2,19 @@
 
 import numpy as np
 
+from .rhythm import interval_cycles
+
 __all__ = [
     "apart",
     "arrived_by",
     "departures",
-    "interval_cycles",
     "latest",
     "set_slots",
     "slots_needed",
     "starts",
+    "timeline",
 ]
 
-_SETTLE_FRAMES = 3
 _NEVER = 1 << 60
 # From a beat that completes a position to the room that comes when a position has used it.
 _ROUND_CYCLES = 6
@@ -54,30 +55,44 @@ def set_slots(spec, name) -> None:
         slots, best = 2 * slots, interval
 
 
-def departures(spec, arrivals) -> np.ndarray:
-    """The cycle in which each output beat leaves, see :class:`sqwire.hw.folded.engine.Folded`."""
+def timeline(spec, arrivals) -> tuple[list[int], list[int], list[int]]:
+    """When input positions have come, output positions are started, and their results are freed."""
     beats, freed = spec.channel_beats, []
-    buffers, first_cycles = spec.buffers, spec.first_cycles
+    buffers, last = spec.buffers, int(spec.issues[-1])
 
     def results(position, start):
         """A position waits for room; its results leave one beat a cycle, behind those before."""
-        if position >= buffers:
+        if buffers and position >= buffers:
             start = max(start, freed[position - buffers] + 1)
-        issue = start + first_cycles
+        end = start + last
         if position:
-            issue = max(issue, freed[-1] + 1)
-        freed.append(issue + beats - 1)
+            end = max(end, freed[-1] + beats)
+        freed.append(end)
         return start
 
-    starts(spec, arrivals, spec.program.cycles, results, spec.pace_cycles)
-    last = np.array(freed, dtype=np.int64)[:, None]
-    return (last + np.arange(1 - beats, 1) + spec.collect_cycles).reshape(-1)
+    ended, started = starts(spec, arrivals, spec.program.cycles, results, spec.apart_cycles)
+    return ended, started, freed
 
 
-def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> list[int]:
-    """The cycle in which each output position, which runs for ``cycles``, is started.
+def departures(spec, arrivals) -> np.ndarray:
+    """The cycle in which each output beat leaves, see :class:`sqwire.hw.folded.engine.Folded`."""
+    _, started, freed = timeline(spec, arrivals)
+    issues = np.array(started, dtype=np.int64)[:, None] + spec.issues
+    behind = np.array([-1, *freed[:-1]], dtype=np.int64)[:, None] + 1
+    behind = behind + np.arange(spec.channel_beats)
+    return (np.maximum(issues, behind) + spec.collect_cycles).reshape(-1)
+
+
+def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0):
+    """Count when input positions have come and output positions, of ``cycles`` each, are started.
 
     ``results(position, start)`` may put a start off; ``pace`` is the least from start to start.
+
+    Returns
+    -------
+    ended, started : list[int]
+        The cycle in which the last beat of each input position is taken (as far as an output
+        needs it), and that in which each output position is started.
 
     Raises
     ------
@@ -114,14 +129,15 @@ def starts(spec, arrivals, cycles, results=lambda _, start: start, pace=0) -> li
         if position:
             start = max(start, started[-1] + apart)
         started.append(results(position, start))
-    return started
+    return ended, started
 
 
 def slots_needed(spec, arrivals) -> int:
     """How many positions the line buffer must hold for no beat to wait that arrives as said."""
     raster, beats = spec.raster, spec.beats_position
     wide = _Unlimited(spec)
-    started = starts(wide, arrivals, spec.run_cycles, pace=spec.pace_cycles)
+    pace = getattr(spec, "apart_cycles", spec.pace_cycles)
+    _, started = starts(wide, arrivals, spec.run_cycles, pace=pace)
     frames = len(started) // raster.outputs
     offsets = np.arange(frames)[:, None] * raster.inputs
     bases = (raster.bases + offsets).reshape(-1)
@@ -149,10 +165,9 @@ def latest(spec, leaves) -> np.ndarray:
     Holds as long as the line buffer has room: it says when beats are needed, not when they may
     come.
     """
-    beats, wanted = spec.channel_beats, np.asarray(leaves, dtype=np.int64)
-    issued = wanted.reshape(-1, beats) - np.arange(beats) - spec.collect_cycles
-    issued = apart(issued.min(axis=1), beats)
-    starts = apart(issued - spec.first_cycles, max(spec.program.cycles, spec.pace_cycles))
+    issued = apart(np.asarray(leaves, dtype=np.int64) - spec.collect_cycles)
+    starts = (issued.reshape(-1, spec.channel_beats) - spec.issues).min(axis=1)
+    starts = apart(starts, max(spec.program.cycles, spec.apart_cycles))
     return arrived_by(spec, starts)
 
 
@@ -170,26 +185,3 @@ def apart(cycles, least=1):
     """The latest cycles no later than ``cycles``, each at least ``least`` before the next."""
     index = np.arange(len(cycles)) * least
     return np.minimum.accumulate((cycles - index)[::-1])[::-1] + index
-
-
-def interval_cycles(spec) -> int:
-    """Cycles from frame to frame where input is always there.
-
-    Specs of one ``rhythm`` have the same one, so it is counted once for all of them.
-    """
-    key = type(spec), spec.rhythm
-    if key not in _known:
-        _known[key] = _count(spec)
-    return _known[key]
-
-
-_known: dict[tuple, int] = {}
-
-
-def _count(spec):
-    raster = spec.raster
-    # Until the line buffer and the finished positions that wait are full.
-    held = spec.slots + spec.buffers * -(-raster.inputs // raster.outputs)
-    frames = _SETTLE_FRAMES + -(-held // raster.inputs)
-    last = spec.departures(np.zeros(frames * spec.beats_in, np.int64)).reshape(frames, -1)[:, -1]
-    return int(last[-1] - last[-2])

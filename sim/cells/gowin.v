@@ -72,7 +72,7 @@ module SP #(
     })
   ) block (
     .CLKA(CLK), .CEA(CE), .WREA(WRE), .ADA(AD), .DIA(DI), .DOA(DO),
-    .CLKB(1'b0), .CEB(1'b0), .WREB(1'b0), .ADB(14'd0), .DIB(32'd0), .DOB()
+    .CLKB(CLK), .CEB(1'b0), .WREB(1'b0), .ADB(14'd0), .DIB(32'd0), .DOB()
   );
 
   always @* if (RESET) $fatal(1, "SP: there is no model of its reset");
@@ -122,7 +122,7 @@ module SPX9 #(
     })
   ) block (
     .CLKA(CLK), .CEA(CE), .WREA(WRE), .ADA(AD), .DIA(DI), .DOA(DO),
-    .CLKB(1'b0), .CEB(1'b0), .WREB(1'b0), .ADB(14'd0), .DIB(36'd0), .DOB()
+    .CLKB(CLK), .CEB(1'b0), .WREB(1'b0), .ADB(14'd0), .DIB(36'd0), .DOB()
   );
 
   always @* if (RESET) $fatal(1, "SPX9: there is no model of its reset");

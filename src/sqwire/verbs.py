@@ -32,9 +32,6 @@ __all__ = [
     "synth", "train", "verify",
 ]  # fmt: skip
 
-# Shares of LUTs and flip-flops, and of block RAMs, that a plan may use.
-_FULL, _FULL_RAM = 0.8, 0.95
-
 Progress = Callable[[str], None]
 Level = Literal["component", "network", "netlist"]
 
@@ -99,8 +96,8 @@ def compile(
 
 def _target(fps: float | None, fit: bool, board: str, clock_hz: float) -> Target:
     from .boards.catalog import find_board
+    from .boards.fit import target_for
     from .compiler.choose import Target
-    from .compiler.cost import Cost
 
     if fps is None and not fit:
         return Target()
@@ -108,10 +105,7 @@ def _target(fps: float | None, fit: bool, board: str, clock_hz: float) -> Target
         raise ValueError("compile: fps must be given or fit, not both")
     if not clock_hz > 0 or (fps is not None and not 0 < fps <= clock_hz):
         raise ValueError(f"compile: fps must be above 0 and at most the clock, not {fps}")
-    have = find_board(board).resources
-    # What placement and routing need as room to move.
-    room = Cost(_FULL * have.lut4, _FULL * have.ff, have.dsp, int(_FULL_RAM * have.bram))
-    return Target(None if fps is None else int(clock_hz / fps), room)
+    return target_for(find_board(board), None if fps is None else int(clock_hz / fps))
 
 
 def inspect(model: Path | str | bytes) -> Inspection:
@@ -281,8 +275,8 @@ def run(
             progress("build the simulated board (Verilator)")
             board = find_board(known.board if known else "ulx3s_85f")
             clock_hz = known.clock_hz if known else None
-            made = board_for(build, board, clock_hz=clock_hz, baud=baud or board.baud)
-            rate = made.link.identity.baud
+            rate = baud or (known.baud if known else board.baud)
+            made = board_for(build, board, clock_hz=clock_hz, baud=rate)
             port, timeout_seconds = stack.enter_context(made.run()).port, 60.0
         progress(f"open {port or 'the board'}")
         device = stack.enter_context(

@@ -1,13 +1,21 @@
 """boards, program and run on the command line: one clear line and a status for what goes wrong."""
 
+import errno
 import json
+import os
+import shutil
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 
 from sqwire import cli
-from sqwire.boards.catalog import boards
+from sqwire.boards.catalog import boards, find_board
+from sqwire.boards.link.client import Client
+from sqwire.boards.ports import open_port
 
 
 @pytest.fixture
@@ -56,6 +64,54 @@ def test_a_port_that_is_not_there_is_one_line(sqwire, residual_build, images):
 def test_no_board_plugged_in_is_one_line(sqwire, residual_build, images, monkeypatch):
     monkeypatch.setattr("sqwire.boards.ports.list_ports.comports", lambda: [])
     refused(sqwire("run", residual_build.path, images), "--port")
+
+
+@pytest.fixture
+def port():
+    """A serial port at which nobody answers."""
+    master, slave = os.openpty()
+    yield os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_board_that_does_not_answer_is_one_line(
+    sqwire, residual_build, images, port, monkeypatch
+):
+    patient = Client.__init__
+
+    def hasty(self, line, name, **_):
+        patient(self, line, name, timeout_seconds=0.05, retries=1)
+
+    monkeypatch.setattr(Client, "__init__", hasty)
+    result = sqwire("run", residual_build.path, images, "--port", port)
+    refused(result, f"Board at {port}: it must answer within 0.05 s, and did not 2 times")
+
+
+def test_a_port_in_use_is_one_line(sqwire, residual_build, images, port):
+    with open_port(port, 3_000_000):
+        result = sqwire("run", residual_build.path, images, "--port", port)
+    refused(result, port, "it must be free, and another program uses it")
+
+
+def test_a_forbidden_port_is_one_line_with_the_group(
+    sqwire, residual_build, images, port, monkeypatch
+):
+    def refuse(*_, **__):
+        raise serial.SerialException(errno.EACCES, "denied")
+
+    monkeypatch.setattr("sqwire.boards.ports.serial.Serial", refuse)
+    result = sqwire("run", residual_build.path, images, "--port", port)
+    refused(result, "sudo usermod -aG", Path(port).group())
+
+
+def test_a_design_that_does_not_fit_is_one_line(sqwire, residual_build, tmp_path, monkeypatch):
+    small = find_board("icebreaker")
+    small = replace(small, resources=replace(small.resources, lut4=900))
+    monkeypatch.setattr("sqwire.boards.catalog.find_board", lambda _: small)
+    copy = shutil.copytree(residual_build.path, tmp_path / "copy")
+    refused(sqwire("synth", copy, "--board", "icebreaker"), "at most 900 on icebreaker")
+    assert not (copy / "design.bit").exists()
 
 
 def test_a_port_and_a_simulation_are_one_too_many(sqwire, residual_build, images):

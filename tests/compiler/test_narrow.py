@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sqwire.compiler import ops
+from sqwire.compiler import ops, ops_vision
 from sqwire.compiler.choose import Target
 from sqwire.compiler.cost import Cost
 from sqwire.compiler.folding import Fold, units
@@ -80,6 +80,14 @@ def max_pool_that_overlaps():
 
 def max_pool_of_every_position():
     return pool((2, 2), (1, 1), (0, 0, 1, 1))
+
+
+def median():
+    net = Net(4, 5)
+    net.conv(kernel=3)
+    net.add(ops_vision.Median())
+    net.conv(out=2)
+    return net
 
 
 def global_max_pool():
@@ -235,7 +243,7 @@ def frames(graph, count):
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-@pytest.mark.parametrize("net", NETS, ids=lambda net: net.__name__)
+@pytest.mark.parametrize("net", (*NETS, median), ids=lambda net: net.__name__)
 def test_network_equals_the_graph_and_its_cycles_the_plan(net, lanes):
     graph = net().graph()
     hold(graph, folded(graph, lanes))

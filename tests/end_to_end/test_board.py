@@ -1,9 +1,12 @@
 """Real images, the real client, a serial port, the whole board: what comes back is PyTorch's."""
 
+import json
+import sys
+
 import numpy as np
 import pytest
 
-from sqwire import run, simulated
+from sqwire import cli, simulated
 from sqwire.boards.catalog import find_board
 from sqwire.boards.device import Device, DeviceError
 
@@ -36,12 +39,20 @@ def test_fifty_images_through_a_serial_port_equal_torch(board, digits_build, dig
     assert report.clock_hz == 50_000_000
 
 
-def test_the_verb_does_the_same(board, digits_build, digits):
+def test_the_verb_does_the_same_at_any_rate(digits_build, digits, tmp_path, monkeypatch, capfd):
     graph = digits_build.graph
-    y, traffic = run(digits_build, digits.x[:3], simulate=True)
+    np.save(tmp_path / "x.npy", digits.x[:3])
+    words = ["run", digits_build.path, tmp_path / "x.npy", "--simulate", "--baud", 2_000_000]
+    words += ["--json", "-o", tmp_path / "y.npy"]
+    monkeypatch.setattr(sys, "argv", ["sqwire", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capfd.readouterr()
+    assert not stop.value.code, err
+    assert "send 3 frames at 2000000 baud" in err
+    assert json.loads(out)["answered"] == 5  # a reset, an identity, three frames
     codes = graph.run(graph.input.quantize(digits.x[:3]))
-    assert np.array_equal(y, graph.output.dequantize(codes))
-    assert traffic.answered == 5  # a reset, an identity, three frames
+    assert np.array_equal(np.load(tmp_path / "y.npy"), graph.output.dequantize(codes))
 
 
 def test_another_design_on_the_board_is_refused(board, residual_build):

@@ -14,6 +14,7 @@ from sqwire.hw.depthtospace import DepthToSpace
 from sqwire.hw.flatten import Flatten
 from sqwire.hw.fork import Fork
 from sqwire.hw.maxpool import MaxPool
+from sqwire.hw.median import Median
 from sqwire.hw.pad import Pad
 from sqwire.hw.queue import Queue
 from sqwire.hw.ranges import Range
@@ -41,6 +42,7 @@ COMPONENTS = {
     "fork": Fork(BEAT, 3).create,
     "maxpool": MaxPool(2, 5, S4).create,
     "maxpool of one tap": MaxPool(2, 1, S4).create,
+    "median": Median(3, 4, BEAT).create,
     "pack": Pack(BEAT, 3, 6).create,
     "pack by one": Pack(BEAT, 1, 6).create,
     "pad": Pad(3, 4, BEAT, (1, 2, 0, 1), (2, 3), 5).create,

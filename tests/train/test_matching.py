@@ -9,9 +9,18 @@ from sqwire import train
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.costvolume import CostVolume as CostVolumeHw
+from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
 from sqwire.hw.subpixel import SubpixelArgMax
-from sqwire.train.matching import CostVolume, Disparity, PadCrop, bilinear, subpixel
+from sqwire.train.matching import (
+    CostVolume,
+    Disparity,
+    Median,
+    PadCrop,
+    bilinear,
+    median,
+    subpixel,
+)
 from sqwire.train.networks.stereo import stereo_half, stereo_quarter, stereo_twin
 
 
@@ -64,6 +73,41 @@ def test_bilinear_is_that_of_the_circuit(factor):
     rows = BilinearRows(5, 7, Beat(Range(-8, 7), 3), factor)
     columns = BilinearColumns(5 * factor, 7, rows.outputs[0], factor)
     assert np.array_equal(beats(bilinear(x, factor)), columns.compute(rows.compute(beats(x))))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 2), (6, 7)])
+def test_median_is_that_of_the_circuit(size):
+    x = integers(2, 3, *size)
+    hw = MedianHw(*size, Beat(Range(-8, 7), 3))
+    assert np.array_equal(beats(median(x)), hw.compute(hw.window.compute(beats(x))))
+    y = x.clone().requires_grad_()
+    Median()(y).sum().backward()
+    assert y.grad.sum() == x.numel()
+
+
+def test_a_smooth_head_has_no_single_spots(agree):
+    network = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1, bias=False), Disparity(4, 2, (0, 0, -1, -1), smooth=True)
+    )
+    x = integers(3, 1, 6, 8, low=0, high=16)
+    qat = train.prepare(network, train.Uniform(), x)
+    frozen = qat.freeze()
+    agree(frozen, x)
+    traced = frozen.trace(x.numpy())
+    codes = torch.tensor(traced["1"]).float()
+    assert not torch.equal(codes, median(codes))
+    assert np.array_equal(traced["1.median"], median(codes).numpy())
+    with torch.no_grad():
+        assert np.array_equal(qat.eval()(x).numpy(), frozen(x.numpy()))
+
+
+def test_a_median_between_layers_keeps_codes_and_step(agree):
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), Median(), nn.Conv2d(4, 3, 1), nn.ReLU()
+    )
+    x = integers(3, 1, 5, 6, low=0, high=16)
+    frozen = train.prepare(network, train.Uniform(), x).freeze()
+    assert agree(frozen, x) == 5
 
 
 def test_scores_that_are_a_parabola_give_the_shift_exactly():

@@ -54,6 +54,8 @@ class Stereo(nn.Module):
         (height, width) of the pictures; a frame of another size than a multiple of what the
         network strides is padded below and on the right, and the result cropped. None takes any
         multiple.
+    smooth
+        Whether the head takes a 3x3 median of what it has found.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class Stereo(nn.Module):
         descriptor: int,
         widths: Sequence[int],
         size: tuple[int, int] | None = None,
+        *,
+        smooth: bool = False,
     ):
         super().__init__()
         factor, channels = 1, 1
@@ -85,7 +89,7 @@ class Stereo(nn.Module):
         self.a7 = nn.Conv2d(2 * shifts, shifts, 3, padding=1, bias=False)
         below, aside = (0, 0) if size is None else (-s % (4 * factor) for s in size)
         self.pad = PadCrop((0, 0, below, aside)) if below or aside else nn.Identity()
-        self.head = Disparity(16, factor, (0, 0, -below, -aside))
+        self.head = Disparity(16, factor, (0, 0, -below, -aside), smooth=smooth)
         self._begin()
 
     def _begin(self) -> None:
@@ -110,18 +114,24 @@ class Stereo(nn.Module):
         return self.head(self.a7(torch.cat([coarse, fine], 1)))
 
 
-def stereo_half(size: tuple[int, int] | None = None, shifts: int = 40) -> Stereo:
+def stereo_half(
+    size: tuple[int, int] | None = None, shifts: int = 40, *, smooth: bool = False
+) -> Stereo:
     """At a half of the size, 40 shifts of two pixels; meant for 450x375."""
     tower = ((16, 2), (24, 1), (24, 1))
-    return Stereo(shifts, tower, 12, (48, 48, 64, 64, 48), size)
+    return Stereo(shifts, tower, 12, (48, 48, 64, 64, 48), size, smooth=smooth)
 
 
-def stereo_quarter(size: tuple[int, int] | None = None, shifts: int = 48) -> Stereo:
+def stereo_quarter(
+    size: tuple[int, int] | None = None, shifts: int = 48, *, smooth: bool = False
+) -> Stereo:
     """At a quarter of the size, 48 shifts of four pixels; meant for 1242x375."""
     tower = ((16, 2), (32, 2), (32, 1))
-    return Stereo(shifts, tower, 16, (64, 64, 80, 80, 64), size)
+    return Stereo(shifts, tower, 16, (64, 64, 80, 80, 64), size, smooth=smooth)
 
 
-def stereo_twin(size: tuple[int, int] | None = None, shifts: int = 8) -> Stereo:
+def stereo_twin(
+    size: tuple[int, int] | None = None, shifts: int = 8, *, smooth: bool = False
+) -> Stereo:
     """A scaled-down one for tests: 8 shifts of two pixels, meant for 64x48."""
-    return Stereo(shifts, ((4, 2), (6, 1)), 4, (8, 8, 8, 8, 8), size)
+    return Stereo(shifts, ((4, 2), (6, 1)), 4, (8, 8, 8, 8, 8), size, smooth=smooth)

@@ -99,6 +99,7 @@ THEMES: Mapping[str, Mapping[str, Handler]] = {
     },
     "Two pictures": {
         "CostVolume": matching.cost_volume,
+        "Median": matching.median,
         "SubpixelArgMax": matching.subpixel_arg_max,
     },
     "Movement": {

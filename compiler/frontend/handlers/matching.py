@@ -13,7 +13,7 @@ from ..functions import IDENTITY, Affine, Function
 from ..layout import Layout
 from ..values import Real, Value
 
-__all__ = ["cost_volume", "linear_resize", "subpixel_arg_max"]
+__all__ = ["cost_volume", "linear_resize", "median", "subpixel_arg_max"]
 
 _LARGEST_FACTOR = 16
 
@@ -59,6 +59,18 @@ def subpixel_arg_max(call: Call) -> Value:
     except ValueError as error:
         raise CompileError(str(error)) from error
     return _made(call, node, IDENTITY)
+
+
+def median(call: Call) -> Value:
+    """A Median.
+
+    Each channel has its own scale and offset, which change nothing.
+    """
+    real = place.affine(call, place.raster(call, call.real()))
+    if len(real.shape) != 4:
+        raise CompileError(f"input must have four axes, not shape {real.shape}")
+    node = call.context.add(call.name, ops_vision.Median(), real.node)
+    return _made(call, node, real.function)
 
 
 def linear_resize(call: Call, real: Real, scales: list[Fraction]) -> Real:

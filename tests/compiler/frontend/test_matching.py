@@ -50,6 +50,14 @@ def subpixel(parts):
     return model([node], (1, 1, *SIZE[2:]))
 
 
+def median(by=None):
+    """Of codes, or of their products with ``by``."""
+    times = [helper.make_node("Mul", ["q", "by"], ["z"], "z")] if by is not None else []
+    source = "z" if times else "q"
+    node = helper.make_node("Median", [source], ["y"], "middle", domain="sqwire")
+    return model([*times, node], SIZE, {"by": by}.items() if times else ())
+
+
 def linear(factor, mode="asymmetric"):
     node = helper.make_node(
         "Resize", ["q", "", "scales"], ["y"], name="up", mode="linear",
@@ -64,6 +72,10 @@ CASES = {
     "product": cost(4, "product"),
     "more shifts than columns": cost(11, "difference"),
     "subpixel": subpixel(16),
+    "median": median(),
+    "median of channels of unlike scale and sign": median(
+        np.array([1, -2, 0.5, 0.25, -1, 3]).reshape(1, 6, 1, 1)
+    ),
     "twice": linear([1, 1, 2, 2]),
     "four times": linear([1, 1, 4, 4]),
 }

@@ -78,6 +78,29 @@ def test_program_of_a_very_sparse_layer_takes_at_most_16_bits_a_weight():
     assert bits <= 16 * np.count_nonzero(w)
 
 
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8])
+@pytest.mark.parametrize("density", [0, 0.01, 0.3, 1])
+@pytest.mark.parametrize(("outputs", "inputs"), [(16, 16), (5, 70), (70, 5)])
+def test_every_split_program_passes_the_checker(lanes, density, outputs, inputs):
+    w = weights(outputs, inputs, 3, density)
+    for in_digits in (False, True):
+        program = schedule(w, lanes, lanes, parts=lanes, by_input=True, in_digits=in_digits)
+        check(program, w, products=not in_digits)
+
+
+def test_split_program_of_a_very_sparse_layer_takes_less_than_15_bits_a_weight():
+    w = weights(256, 256, 3, 0.01)
+    program = schedule(w, 4, 4, parts=4, by_input=True)
+    bits = (program.fetch_bits() + program.execute_bits(4)) * program.cycles
+    assert bits < 15 * np.count_nonzero(w)
+    assert program.utilisation >= 0.98
+
+
+def test_split_program_needs_as_many_banks_as_lanes():
+    with pytest.raises(ValueError, match="ring and parts like lanes"):
+        schedule(weights(4, 4, 1, 1), 4, 2, by_input=True)
+
+
 def test_uneven_rows_and_columns_are_balanced():
     rng = np.random.default_rng(1)
     density = np.outer(rng.exponential(1, 128), rng.exponential(1, 128))

@@ -84,3 +84,39 @@ def test_row_that_is_never_written_is_refused(program):
 def test_other_weights_are_refused(program):
     with pytest.raises(ValueError, match="is executed"):
         check(program, np.roll(WEIGHT, 1, axis=0))
+
+
+@pytest.fixture(scope="module")
+def split():
+    program = schedule(WEIGHT, 4, 4, parts=4, by_input=True)
+    check(program, WEIGHT)
+    return program
+
+
+@pytest.mark.parametrize("field", ["value", "tap", "local"])
+def test_wrong_product_of_a_split_program_is_refused(split, field):
+    def spoil(array):
+        place = used(split)
+        array[place] = (array[place] + 1) % (array.max() + 1)
+
+    with pytest.raises(ValueError, match="is executed|rise"):
+        check(changed(split, **{field: spoil}), WEIGHT)
+
+
+def test_split_program_must_go_from_row_to_row(split):
+    with pytest.raises(ValueError, match="go from row to row"):
+        changed(split, row=lambda row: row.__setitem__((0, 0), 7))
+
+
+def test_output_that_no_lane_has_is_refused(split):
+    weight = WEIGHT.copy()
+    weight[7] = 0
+
+    def spoil(array):
+        array[split.row == 7] = 0
+
+    def before(row):
+        row[row == 7] = 6
+
+    with pytest.raises(ValueError, match="row 7 must be in some lane"):
+        check(changed(split, value=spoil, row=before), weight)

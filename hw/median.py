@@ -1,0 +1,182 @@
+"""Median: the middle one of nine neighbours, where the frame repeats its edges."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .beat import Beat
+from .raster import axis
+from .window import Window
+
+__all__ = ["Median"]
+
+
+@dataclass(frozen=True)
+class Median:
+    """``o[y, x, c]`` is the median of ``p[y + i, x + j, c]`` for i, j = -1, 0, 1.
+
+    ``p`` is the frame with its edges repeated outside of it. The windows come from :attr:`window`;
+    what taps hold that lie outside the frame is replaced here.
+
+    Shapes: in ``(height * width * group, 9 * lanes)``, tap row, tap column, lane innermost; out
+    ``(height * width * group, lanes)``, ``group`` beats a position. Both have one range.
+
+    Timing: one beat a cycle; ``latency_cycles`` is four. The whole pipeline stops while the output
+    is held.
+
+    Circuit: each column is sorted; the median of the nine is the median of the largest of the
+    lowest, the middle of the middle and the smallest of the highest ones. Three numbers are sorted
+    in one cycle by the three comparisons between them.
+
+    Source: Smith, "Implementing median filters in XC4000E FPGAs", Xcell 23 (1996).
+
+    Raises
+    ------
+    ValueError
+        If a size is below one.
+    """
+
+    height: int
+    width: int
+    beat: Beat
+    group: int = 1
+
+    def __post_init__(self):
+        for what in ("height", "width", "group"):
+            if getattr(self, what) < 1:
+                raise ValueError(f"Median: {what} must be at least 1, not {getattr(self, what)}")
+
+    @property
+    def window(self) -> Window:
+        """The sliding window in front: a neighbour in a row is ``group`` beats away."""
+        side = self.group
+        return Window(
+            self.height, self.width * side, self.beat.lanes, self.beat.range, (3, 3),
+            padding=(1, side, 1, side), dilation=(1, side), pad_code=self.beat.range.lo,
+        )  # fmt: skip
+
+    @property
+    def inputs(self):
+        return (Beat(self.beat.range, 9 * self.beat.lanes),)
+
+    @property
+    def outputs(self):
+        return (self.beat,)
+
+    @property
+    def beats_in(self) -> int:
+        return self.height * self.width * self.group
+
+    @property
+    def beats_out(self) -> int:
+        return self.beats_in
+
+    latency_cycles = 4
+
+    def needs(self) -> np.ndarray:
+        return np.arange(1, self.beats_in + 1)
+
+    def compute(self, x):
+        x = np.array(x, dtype=np.int64)
+        size = self.height, self.width, self.group
+        p = x.reshape(len(x), *size, 3, 3, self.beat.lanes)
+        p[:, 0, :, :, 0] = p[:, 0, :, :, 1]
+        p[:, -1, :, :, 2] = p[:, -1, :, :, 1]
+        p[:, :, 0, :, :, 0] = p[:, :, 0, :, :, 1]
+        p[:, :, -1, :, :, 2] = p[:, :, -1, :, :, 1]
+        nine = p.reshape(len(x), self.beats_in, 9, self.beat.lanes)
+        return np.sort(nine, axis=2)[:, :, 4]
+
+    def create(self) -> wiring.Component:
+        return _Component(self)
+
+
+class _Component(wiring.Component):
+    """Hardware of a :class:`Median`.
+
+    Members
+    -------
+    i : ``In(stream)``
+        Windows.
+    o : ``Out(stream)``
+        Their medians.
+    """
+
+    def __init__(self, spec: Median):
+        self.spec = spec
+        super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
+
+    def elaborate(self, platform):
+        m = Module()
+        spec = self.spec
+        advance = Signal()
+        valid = self.i.valid
+        for stage in range(1, spec.latency_cycles + 1):
+            held = Signal(name=f"valid_{stage}")
+            with m.If(advance):
+                m.d.sync += held.eq(valid)
+            valid = held
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(advance),
+            self.o.valid.eq(valid),
+        ]
+
+        def register(value, name):
+            following = Signal(spec.beat.range.shape, name=name, reset_less=True)
+            with m.If(advance):
+                m.d.sync += following.eq(value)
+            return following
+
+        def three(values, name):
+            """The lowest, the middle and the highest, a cycle later."""
+            a, b, c = values
+            b_low, c_low, c_under = a > b, a > c, b > c
+            lowest = Mux(c_low & c_under, c, Mux(b_low, b, a))
+            middle = Mux(c_low ^ c_under, c, Mux(b_low ^ c_low, a, b))
+            highest = Mux(c_low | c_under, Mux(b_low, a, b), c)
+            return [
+                register(value, f"{what}_{name}")
+                for what, value in (("low", lowest), ("middle", middle), ("high", highest))
+            ]
+
+        top, left, bottom, right = self._edges(m, advance & self.i.valid)
+        for lane in range(spec.beat.lanes):
+            # Cycle 1: what lies outside the frame repeats the edge, first of rows, then of columns.
+            taps = [
+                [self.i.payload[(i * 3 + j) * spec.beat.lanes + lane] for j in range(3)]
+                for i in range(3)
+            ]
+            rows = [
+                [Mux(top, b, a) for a, b in zip(taps[0], taps[1], strict=True)],
+                taps[1],
+                [Mux(bottom, b, c) for b, c in zip(taps[1], taps[2], strict=True)],
+            ]
+            rows = [[Mux(left, b, a), b, Mux(right, b, c)] for a, b, c in rows]
+            columns = [
+                [register(rows[i][j], f"tap_{i}_{j}_{lane}") for i in range(3)] for j in range(3)
+            ]
+            # Cycles 2 to 4: columns; lowest, middle and highest ones of them; the median of these.
+            columns = [three(column, f"{j}_{lane}") for j, column in enumerate(columns)]
+            lowest, middle, highest = zip(*columns, strict=True)
+            parts = [
+                three(lowest, f"lowest_{lane}")[2],
+                three(middle, f"middle_{lane}")[1],
+                three(highest, f"highest_{lane}")[0],
+            ]
+            m.d.comb += self.o.payload[lane].eq(three(parts, f"nine_{lane}")[1])
+        return m
+
+    def _edges(self, m, step):
+        """Whether the next window is at the top, the left, the bottom, the right of the frame."""
+        spec = self.spec
+        width, side = spec.width * spec.group, spec.group
+        left, row_ends = axis(m, step, width, 0, 1, side, name="left")
+        right, _ = axis(m, step, width, width - side, 1, side, name="right")
+        row = step & row_ends
+        top, _ = axis(m, row, spec.height, 0, 1, 1, name="top")
+        bottom, _ = axis(m, row, spec.height, spec.height - 1, 1, 1, name="bottom")
+        return top, left, bottom, right
