@@ -60,7 +60,7 @@ def larger(text, room):
 
 
 SHORT = {
-    "luts": (700, Cost(5000, 1e9, 40, 40)),
+    "luts": (700, Cost(3000, 1e9, 40, 40)),
     "ffs": (300, Cost(1e9, 3500, 40, 40)),
 }
 
