@@ -32,6 +32,7 @@ from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.buffer import Buffer
+from sqwire.hw.candidates import Candidates
 from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
@@ -40,6 +41,7 @@ from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.fork import Fork
+from sqwire.hw.median import Median
 from sqwire.hw.netlist import Library
 from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.pace import Pace
@@ -96,6 +98,17 @@ def grid() -> Iterator[Any]:
         weight = weights(rng, (outputs, kernel, kernel, channels), 4, zeros)
         for kind in ("lut", "dsp", "digit"):
             yield split(weight, lanes, size, kind, rng)
+    for lanes, ring, outputs, channels, kernel, bits in (
+        (16, 8, 32, 32, 3, 4), (24, 8, 48, 16, 3, 4), (64, 8, 64, 64, 1, 3), (12, 4, 24, 32, 3, 4),
+    ):  # fmt: skip
+        weight = weights(rng, (outputs, kernel, kernel, channels), bits, 0.0)
+        for kind in ("lut", "dsp"):
+            program = schedule(weight, lanes, ring, dense=True)
+            raw = Folded(
+                12, 12, Range(0, 2**bits - 1), weight, program, padding=(kernel // 2,) * 4,
+                multiplier=kind,
+            )  # fmt: skip
+            yield replace(raw, steps=steps(rng, raw.sum_ranges))
     for rows, inputs, bits, zeros in (
         (8, 27, 4, 0.0), (16, 144, 4, 0.9), (16, 64, 4, 0.5), (32, 32, 2, 0.3), (10, 64, 4, 0.8),
     ):  # fmt: skip
@@ -131,6 +144,14 @@ def grid() -> Iterator[Any]:
         (13, 128, 1, 4), (26, 64, 2, 4), (8, 16, 1, 8), (7, 32, 4, 2), (4, 8, 1, 4),
     ):  # fmt: skip
         yield Upsample(width, width, Beat(Range(0, 2**bits - 1), lanes), beats, (2, 2))
+    for lanes, bits in ((1, 10), (4, 4), (2, 8), (1, 16)):
+        yield Median(94, 311, Beat(Range(0, 2**bits - 1), lanes))
+    for positions, channels, bits, count in (
+        (1200, 8, 16, 64),
+        (300, 25, 14, 16),
+        (192, 6, 12, 32),
+    ):
+        yield Candidates(Beat(Range.signed(bits), channels), positions, count, (4,), (100,))
     for channels, bits in ((8, 4), (32, 6)):
         yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
 

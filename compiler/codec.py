@@ -32,6 +32,7 @@ _OPS = (
     ops.Staircase,
     ops.SumPool,
     ops_vision.Bilinear,
+    ops_vision.Candidates,
     ops_vision.CostVolume,
     ops_vision.Median,
     ops_vision.SubpixelArgMax,

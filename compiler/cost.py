@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
+from sqwire.hw.candidates import Candidates
 from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
@@ -82,7 +83,11 @@ def features(spec: Any) -> dict[str, float]:
     if small is not None:
         return small
     bits = sum(beat.bits for beat in (*spec.inputs, *spec.outputs))
-    return {f"{type(spec).__name__.lower()}.bits": bits}
+    name = type(spec).__name__.lower()
+    known: dict[str, float] = {f"{name}.bits": bits}
+    if isinstance(spec, Candidates):
+        known[f"{name}.lut_memory"] = sum(s.luts for s in spec.stores if s.kind == "lut")
+    return known
 
 
 def _folded(spec: Folded) -> dict[str, float]:
@@ -99,13 +104,15 @@ def _folded(spec: Folded) -> dict[str, float]:
             "split.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
             "split.out_bits": spec.acc_bits,
         }
+    banks = spec.bank_store.copies
     return {
         "folded.one": 1,
         f"folded.{kind}": lanes,
         f"folded.{kind}_bits": lanes * code * spec.multiply.value_bits,
-        "folded.rotate_bits": lanes * code * (layout.ring - 1).bit_length(),
+        "folded.rotate_bits": banks * code * (layout.ring - 1).bit_length(),
         "folded.acc_bits": lanes * spec.acc_bits,
-        "folded.address_bits": lanes * spec.address_bits,
+        "folded.dense": spec.program.dense,
+        "folded.address_bits": (1 if spec.program.dense else lanes) * spec.address_bits,
         "folded.collect_bits": lanes * spec.acc_bits * spec.buffers,
         "folded.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
         "folded.out_bits": layout.lanes_out * spec.acc_bits,

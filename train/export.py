@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
 from . import functions, matching_ops, ops
+from .candidates import Chosen
 from .frozen import Frozen
 from .qat import QAT
 
@@ -144,6 +145,11 @@ class _Writer:
                 out = self.node(
                     "Resize", name, [sources[0], "", scales], mode="linear",
                     coordinate_transformation_mode="asymmetric",
+                )  # fmt: skip
+            case Chosen():
+                out = self.node(
+                    "Candidates", name, sources, domain=OWN_DOMAIN, count=op.count,
+                    channels=list(op.channels), thresholds=[float(t) for t in op.thresholds],
                 )  # fmt: skip
             case ops.Logits():
                 # The mean of a pool, not its sum, is what the tensor holds.

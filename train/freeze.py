@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from . import layers, matching_layers, matching_ops, ops
+from . import candidates, layers, matching_layers, matching_ops, ops
 from .exact import Chain, settle
 from .fold import Line, divided, double, line_or_function, rounded
 from .frozen import Frozen, Node
@@ -152,6 +153,8 @@ class _Freezer:
                 self.values[name] = self.cost(name, layer, x, y)
             case matching_layers.Head(), [x]:
                 self.values[name] = self.head(name, layer, x)
+            case candidates.Records(), [x]:
+                self.values[name] = self.records(name, layer.source, self.opened(x))
             case _:
                 raise ValueError(f"{type(layer).__name__} cannot be frozen here")
 
@@ -243,6 +246,27 @@ class _Freezer:
             node = self.add(f"{name}.crop", matching_ops.PadCrop(head.edges), node)
         # A code of subpixel is 1 / parts of a shift, and a shift is `factor` pixels.
         return _Open(node, (Line(np.full(1, head.factor / (head.parts * taps)), np.zeros(1)),))
+
+    def records(self, name: str, source: candidates.Candidates, x: _Open) -> _Open:
+        """Records of accumulators: a threshold of what they stand for is one of themselves."""
+        (line,) = x.functions
+        assert isinstance(line, Line)
+        single, bounds = rounded(line), self.nodes[x.node].bounds
+        assert isinstance(single, Affine)
+        shape = self.spatial(x.node)
+        if len(shape) != 2:
+            raise ValueError(f"its input must have two axes of positions, not {shape}")
+        thresholds = []
+        for c in source.channels:
+            if single.gain[c] <= 0:
+                raise ValueError(f"the gain of channel {c} must be above 0, not {single.gain[c]}")
+            ends = int(bounds.low[c]), int(bounds.high[c])
+            thresholds.append(
+                candidates.first_code(single.gain[c], single.bias[c], source.threshold, *ends)
+            )
+        op = candidates.Chosen(math.prod(shape), source.count, source.channels, tuple(thresholds))
+        self.add(name, op, x.node)
+        return _Open(name, (Line(np.append(1, line.gain), np.append(0, line.bias)),))
 
     def average(self, name: str, layer: layers.AvgPool, x: _Closed) -> _Open:
         kernel, stride, whole = layer.kernel, layer.stride, layer.kernel is None
