@@ -61,6 +61,7 @@ def measure(model, board, work, tries):
         if "refused" not in row:
             return {
                 "circuit": name,
+                "rtlil": build.files["design.il"][:8],
                 "folded_layers": len(build.plan.folds),
                 **row,
                 "before": refused,
@@ -109,12 +110,13 @@ def table(document):
         "frame or twice as many until it fits. LUT sites, flip-flops, multipliers, block RAMs: the",
         "whole design with its link, (the network alone), of what the device has. Frames a second",
         "at the board's clock, or at Fmax where that is lower; the serial line may be slower.",
+        "RTLIL is the start of its SHA-256: rows of another one were planned by another version.",
         "",
         (
             "| board | layers folded | LUT sites | FF | DSP | BRAM | Fmax, MHz | clock, MHz "
-            "| cycles a frame | frames/s | over the line | date |"
+            "| cycles a frame | frames/s | over the line | RTLIL | date |"
         ),
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|",
     ]
     refused = []
     for name, row in sorted(document["rows"].items()):
@@ -128,7 +130,9 @@ def table(document):
         rates = [f"{row[key]:,}" for key in ("frames_per_second", "frames_per_second_line")]
         how = row["folded_layers"]
         lines.append(
-            "| " + " | ".join(map(str, [name, how, *area, *rest, *rates, row["date"]])) + " |"
+            "| "
+            + " | ".join(map(str, [name, how, *area, *rest, *rates, row["rtlil"], row["date"]]))
+            + " |"
         )
     if refused:
         lines += ["", "Too large, however slow:", "", *refused]

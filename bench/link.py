@@ -149,9 +149,9 @@ def table(result):
     if "recovery" in result:
         own = result["recovery"]
         lines += [
-            "Cycles from the last byte of the message behind a fault to the last of its answer.",
-            f"Without a fault: {own['without_a_fault_cycles']:,}. On the line a byte takes",
-            f"{own['cycles_a_byte']}; the time-out is {own['timeout_cycles']:,} (aim: within one).",
+            "Cycles from the end of the message behind a fault to the end of its answer;",
+            f"{own['without_a_fault_cycles']:,} without a fault. On the line a byte takes",
+            f"{own['cycles_a_byte']}, the time-out is {own['timeout_cycles']:,} (aim: within one).",
             "A fault at each byte of a message, the next message right behind it:",
             "",
             "| fault | faults | median | worst | worst, in time-outs |",

@@ -112,26 +112,25 @@ class Bench:
             checkpoint=self.file(config.name, seed, "pt"), progress=show,
         )  # fmt: skip
 
-    def trained(self, config: Config, seed: int) -> tuple[torch.nn.Module, float]:
-        """The network of a line, and the CPU seconds it took from the float network on."""
+    def trained(self, config: Config, seed: int) -> tuple[torch.nn.Module, float | None]:
+        """The network of a line, and the CPU seconds it took from the float network on; None where
+        a checkpoint was there, since nobody counted those before it."""
+        whole = not self.file(config.name, seed, "pt").exists()
         torch.manual_seed(seed)
-        network = self.float_network(seed) if config.from_float else self.create()
         start = time.process_time()
-        if config is FLOAT:
-            return network, 0.0
-        if config.method is not None:
-            network = self.prepared(network, config, seed)
-        self.fit(network, config, seed)
-        return network, time.process_time() - start
+        network = self.float_network(seed) if config.from_float else self.create()
+        if config is not FLOAT:
+            start = time.process_time()
+            if config.method is not None:
+                network = self.prepared(network, config, seed)
+            self.fit(network, config, seed)
+        return network, time.process_time() - start if whole else None
 
     def one(self, config: Config, seed: int) -> dict[str, Any]:
         """One line: trained, and frozen where it has a method."""
-        start = time.process_time()
         network, seconds = self.trained(config, seed)
-        if config is FLOAT:
-            seconds = time.process_time() - start
         run: dict[str, Any] = {"from_float": config.from_float}
-        if self.plan(config):
+        if self.plan(config) and seconds is not None:
             run["cpu_seconds"] = round(seconds, 1)
         if config.method is None:
             return run | {"accuracy": train.accuracy(network, self.data, self.data.test)}

@@ -7,12 +7,14 @@ from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Const, Instance, Module, Signal
+from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
 
 from .link.link import Link
 from .pll import Pll
 
-__all__ = ["PORTS", "Top"]
+__all__ = ["PORTS", "Top", "Wake"]
 
 PORTS = ("clk", "rx", "tx", "active", "error", "button")
 """Pins of every top level, all but the first optional on a board."""
@@ -47,18 +49,12 @@ class Top:
         m.domains += raw, sync
         m.d.comb += [raw.clk.eq(clock[0]), sync.clk.eq(clock[0])]
 
-        # Awake once all has been well for a while.
-        wake, well = Signal(), Signal()
+        m.submodules.wake = wake = Wake()
         pressed = ~pins["button"] if self.pressed_low else pins["button"]
-        m.d.comb += wake.eq(clock[1] & (~pressed if self.button else 1))
-        m.submodules.wake = FFSynchronizer(wake, well, o_domain="raw")
-        count, reset = Signal(_AWAKE_BITS), Signal(init=1)
-        m.d.raw += reset.eq(~count.all())
-        with m.If(~well):
-            m.d.raw += count.eq(0)
-        with m.Elif(~count.all()):
-            m.d.raw += count.eq(count + 1)
-        m.d.comb += sync.rst.eq(reset)
+        m.d.comb += [
+            wake.well.eq(clock[1] & (~pressed if self.button else 1)),
+            sync.rst.eq(wake.rst),
+        ]
 
         m.submodules.link = link = self.link.create()
         network_rst = Signal(init=1)
@@ -104,6 +100,33 @@ class Top:
             **{f"o_{self.pll.output}": clock, f"o_{self.pll.lock}": lock},
         )
         return clock, lock
+
+
+class Wake(wiring.Component):  # type: ignore[misc]
+    """The reset, until all has been well for a while.
+
+    Members
+    -------
+    well : ``In(1)``
+        The clock is there and nobody presses the button; of any clock.
+    rst : ``Out(1)``
+        The reset, in the domain ``raw``, which has none itself: from the start, and whenever
+        ``well`` falls, until it has been high for ``2**10`` cycles.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"well": In(1), "rst": Out(1, init=1)})
+
+    def elaborate(self, platform: object) -> Any:
+        m = Module()
+        well, count = Signal(), Signal(_AWAKE_BITS)
+        m.submodules.crossing = FFSynchronizer(self.well, well, o_domain="raw")
+        m.d.raw += self.rst.eq(~count.all())
+        with m.If(~well):
+            m.d.raw += count.eq(0)
+        with m.Elif(~count.all()):
+            m.d.raw += count.eq(count + 1)
+        return m
 
 
 def _constant(value: Any) -> Const:

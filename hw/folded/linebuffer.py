@@ -17,6 +17,8 @@ __all__ = ["LineBuffer"]
 class LineBuffer(wiring.Component):
     """Takes beats, gives each lane the code that the program tells its bank to read.
 
+    All rings of a dense program read the same: there is one for all of them.
+
     Members
     -------
     data, write : ``In``
@@ -84,7 +86,7 @@ class LineBuffer(wiring.Component):
 
         # Cycle 1: the address goes to the bank. Cycle 2: its word, or that of the padding.
         words = []
-        for number in range(layout.lanes):
+        for number in range(spec.bank_store.copies):
             own, bank = (0 if program.dense else number), number % layout.ring
             word = ram(
                 m, spec.bank_store, f"bank_{number}",
@@ -102,8 +104,11 @@ class LineBuffer(wiring.Component):
             words.append(code)
 
         # Cycle 3: lane i of a ring takes the code of bank (i + rotation) % ring.
-        for ring in range(layout.rings):
-            rotation = self.rotation[0 if program.dense else ring]
+        turned = [
+            Signal(spec.range.shape, name=f"turned_{k}", reset_less=True) for k in range(len(words))
+        ]
+        for ring in range(len(words) // layout.ring):
+            rotation = self.rotation[ring]
             turn = pipe(m, rotation, 3, f"rotation_{ring}") if program.rotation_bits else None
             codes = words[ring * layout.ring : (ring + 1) * layout.ring]
             for bit in range(program.rotation_bits):
@@ -112,7 +117,9 @@ class LineBuffer(wiring.Component):
                     for k in range(layout.ring)
                 ]
             for k, code in enumerate(codes):
-                m.d.sync += self.x[ring * layout.ring + k].eq(code)
+                m.d.sync += turned[ring * layout.ring + k].eq(code)
+        for lane, x in enumerate(self.x):
+            m.d.comb += x.eq(turned[lane % len(turned)])
         return m
 
     def _tap(self, m, tap, number):

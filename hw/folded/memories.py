@@ -53,7 +53,10 @@ class Memories:
     @property
     def bank_store(self) -> Store:
         depth = self.slots << self.program.local_bits
-        return self._store("banks", depth, self.range.bits, False, self.program.layout.lanes)
+        layout = self.program.layout
+        # All rings of a dense program read the same.
+        copies = layout.ring if self.program.dense else layout.lanes
+        return self._store("banks", depth, self.range.bits, False, copies)
 
     @property
     def acc_store(self) -> Store:

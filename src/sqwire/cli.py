@@ -117,7 +117,7 @@ def compile(
     if as_json:
         print(build.plan.to_json(), end="")
     else:
-        Console(width=max(150, Console().width)).print(plan_table(build))
+        Console(width=max(190, Console().width)).print(plan_table(build))
         print(f"compiled: {build.design}")
 
 

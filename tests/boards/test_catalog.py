@@ -49,6 +49,8 @@ def test_the_constraints_place_every_pin_once(board):
 @EVERY
 def test_every_board_has_an_activity_led_a_programmer_and_an_adapter(board):
     assert "active" in board.pins
+    # The top level has one polarity for both lamps.
+    assert board.pins.get("error", board.pins["active"]).invert == board.lit_low
     assert board.programmer.command and board.programmer.install
     assert board.usb_ids
 

@@ -9,7 +9,6 @@ from sqwire.compiler import frontend, passes
 from sqwire.compiler.build import Build, compile_model
 from sqwire.compiler.choose import Target
 from sqwire.compiler.cost import Cost
-from sqwire.compiler.errors import CompileError
 from sqwire.compiler.folding import Fold
 from sqwire.compiler.plan import plan
 from sqwire.sim.verify import verify
@@ -17,6 +16,11 @@ from sqwire.sim.verify import verify
 PLENTY = Cost(1e9, 1e9, 10**6, 10**6)
 # Every layer with weights on a few lanes.
 FOLDS = {"conv1": Fold(4, 2), "conv2": Fold(2, 2), "conv3": Fold(4, 4), "fc": Fold(1, 1)}
+# The same with inputs of their own for each lane.
+SPLIT = {
+    name: Fold(lanes, lanes, lanes, by_input=True)
+    for name, lanes in {"conv1": 2, "conv2": 8, "conv3": 4, "fc": 1}.items()
+}
 
 
 @pytest.fixture
@@ -46,8 +50,9 @@ def test_without_a_target_every_layer_is_spatial(graph):
     assert {layer.engine for layer in planned.layers} == {"spatial", "stream"}
 
 
-def test_folded_layers_compute_what_the_graph_does(graph, x):
-    planned = plan(graph, Target(folds=FOLDS))
+@pytest.mark.parametrize("folds", [FOLDS, SPLIT], ids=["rings", "split"])
+def test_folded_layers_compute_what_the_graph_does(graph, x, folds):
+    planned = plan(graph, Target(folds=folds))
     folded = [layer.name for layer in planned.layers if layer.engine == "folded"]
     assert folded == ["conv1.act", "conv2.act", "conv3.act", "fc"]
     assert np.array_equal(answer(planned, x), graph.run(x).reshape(3, -1))
@@ -68,6 +73,11 @@ def test_lower_rate_takes_fewer_luts(graph):
     assert luts == sorted(luts, reverse=True)
 
 
+def test_lanes_of_a_slow_layer_have_inputs_of_their_own(graph):
+    planned = plan(graph, Target(20_000, PLENTY))
+    assert any(fold.by_input for fold in planned.folds.values())
+
+
 def test_fit_is_faster_on_a_larger_board(graph):
     cycles = [
         plan(graph, Target(None, dataclasses.replace(PLENTY, luts=luts))).cycles_per_frame
@@ -77,18 +87,9 @@ def test_fit_is_faster_on_a_larger_board(graph):
     assert cycles[-1] == 64
 
 
-def test_rate_above_a_position_a_cycle_is_refused_with_the_layer(graph):
-    with pytest.raises(CompileError, match=r"at least 64 cycles \(layer .* not 63; lower --fps"):
-        plan(graph, Target(63, PLENTY))
-
-
-def test_what_does_not_fit_is_refused_with_the_resource(graph):
-    with pytest.raises(CompileError, match="luts must be at most 100, .* use --fit"):
-        plan(graph, Target(2000, dataclasses.replace(PLENTY, luts=100)))
-
-
-def test_circuit_equals_the_graph_in_the_cycles_of_the_plan(residual, tmp_path):
-    build = compile_model(residual, tmp_path / "build", Target(folds=FOLDS))
+@pytest.mark.parametrize("folds", [FOLDS, SPLIT], ids=["rings", "split"])
+def test_circuit_equals_the_graph_in_the_cycles_of_the_plan(residual, tmp_path, folds):
+    build = compile_model(residual, tmp_path / "build", Target(folds=folds))
     assert Build.load(build.path).plan.to_json() == build.plan.to_json()
     report = verify(build, frames=8)
     assert report.passed, report.lines()

@@ -22,6 +22,10 @@ from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 
 FOLDS = {"conv1": Fold(4, 2), "conv2": Fold(2, 2), "conv3": Fold(4, 4), "fc": Fold(1, 1)}
+SPLIT = {
+    name: Fold(lanes, lanes, lanes, by_input=True)
+    for name, lanes in {"conv1": 2, "conv2": 8, "conv3": 4, "fc": 1}.items()
+}
 PLENTY = Cost(1e9, 1e9, 10**6, 10**6)
 
 
@@ -140,6 +144,10 @@ def folded(model):
     return residual(model, Target(folds=FOLDS))
 
 
+def split(model):
+    return residual(model, Target(folds=SPLIT))
+
+
 def chosen(model):
     return residual(model, Target(2000, PLENTY))
 
@@ -156,7 +164,9 @@ def check_queues(planned, seen):
                 assert seen.most[stage.name] <= stage.spec.depth, stage.name
 
 
-@pytest.mark.parametrize("make", [dense, ladder, folded, chosen], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [dense, ladder, folded, split, chosen], ids=lambda make: make.__name__
+)
 def test_at_the_planned_rate_nothing_waits_but_in_queues_and_these_are_just_full(
     make, residual_model
 ):

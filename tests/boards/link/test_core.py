@@ -120,6 +120,28 @@ def test_every_kind_of_trouble_is_answered_counted_and_survived(host, small):
     host(small).run(script)
 
 
+def test_lamps_glow_behind_frames_and_behind_trouble(host, small, monkeypatch):
+    monkeypatch.setattr("sqwire.boards.link.link._GLOW_BITS", 9)
+    frame = frames(small, 1)[0]
+    good = infer(small, frame, 9)
+    flipped = good[:8] + bytes([good[8] ^ 4]) + good[9:]
+
+    async def script(h):
+        def lit():
+            return h.ctx.get(h.core.active), h.ctx.get(h.core.error)
+
+        assert lit() == (1, 1)  # when the board wakes
+        await h.talk(b"", idle=600)
+        assert lit() == (0, 0)
+        for line, expected in ((good, (1, 0)), (flipped, (0, 1)), (good, (1, 0))):
+            await h.talk(line, until=1)
+            assert lit() == expected
+            await h.talk(b"", idle=600)
+            assert lit() == (0, 0)
+
+    host(small).run(script)
+
+
 def test_a_host_that_vanishes_is_timed_out_at_every_byte(host, small):
     frame = frames(small, 1)[0]
     good = infer(small, frame, 9)

@@ -145,6 +145,14 @@ def test_dense_layer_has_no_addresses(multiplier):
     holds(spec)
 
 
+def test_rings_of_a_dense_layer_share_one_line_buffer():
+    w = weights(12, 4, (2, 2), 1)
+    spec = folded(w, 12, 4, options={"dense": True})
+    assert spec.program.layout.rings == 3
+    assert spec.bank_store.copies == 4
+    holds(spec)
+
+
 @pytest.mark.parametrize(
     "options",
     [
