@@ -33,6 +33,7 @@ from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.candidates import Candidates
+from sqwire.hw.consistency import Consistency
 from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
@@ -152,6 +153,8 @@ def grid() -> Iterator[Any]:
         (192, 6, 12, 32),
     ):
         yield Candidates(Beat(Range.signed(bits), channels), positions, count, (4,), (100,))
+    for width, most, parts in ((311, 752, 16), (450, 2496, 32), (64, 500, 16)):
+        yield Consistency(94, width, Range(0, most), Range(0, most), parts, parts)
     for channels, bits in ((8, 4), (32, 6)):
         yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
 

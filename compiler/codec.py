@@ -33,6 +33,7 @@ _OPS = (
     ops.SumPool,
     ops_vision.Bilinear,
     ops_vision.Candidates,
+    ops_vision.Consistency,
     ops_vision.CostVolume,
     ops_vision.Median,
     ops_vision.SubpixelArgMax,

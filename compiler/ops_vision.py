@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.candidates import Candidates as CandidatesHw
+from sqwire.hw.consistency import Consistency as ConsistencyHw
 from sqwire.hw.costvolume import CostVolume as CostVolumeHw
 from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
@@ -14,7 +15,7 @@ from sqwire.hw.subpixel import SubpixelArgMax as SubpixelArgMaxHw
 
 from .ops import Chain, Tensor
 
-__all__ = ["Bilinear", "Candidates", "CostVolume", "Median", "SubpixelArgMax"]
+__all__ = ["Bilinear", "Candidates", "Consistency", "CostVolume", "Median", "SubpixelArgMax"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,30 @@ class Median:
         beat = Beat(tensor.range, lanes)
         median = MedianHw(tensor.height, tensor.width, beat, tensor.channels // lanes)
         return (("window", median.window), ("median", median))
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Where disparities of the left and of the right view say the same, see
+    :class:`sqwire.hw.consistency.Consistency`."""
+
+    parts: int
+    tolerance: int
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        hw = self._hw(*inputs)
+        return Tensor(inputs[0].height, inputs[0].width, (hw.outputs[0].range,))
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        return (("consistency", self._hw(*inputs)),)
+
+    def _hw(self, left: Tensor, right: Tensor) -> ConsistencyHw:
+        if left.shape != right.shape or left.channels != 1:
+            raise ValueError(
+                f"both must have one shape and one channel, not {left.shape} and {right.shape}"
+            )
+        size = left.height, left.width
+        return ConsistencyHw(*size, left.range, right.range, self.parts, self.tolerance)
 
 
 @dataclass(frozen=True)

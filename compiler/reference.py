@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
 
 __all__ = [
-    "DOMAIN", "OPERATORS", "Candidates", "CostVolume", "Median", "Quant", "SubpixelArgMax",
+    "DOMAIN", "OPERATORS", "Candidates", "Consistency", "CostVolume", "Median", "Quant",
+    "SubpixelArgMax",
 ]  # fmt: skip
 
 DOMAIN = "sqwire"
@@ -46,6 +47,22 @@ class Candidates(OpRun):
             at = at[:count]
             record[0, 0, : len(at)], record[1:, 0, : len(at)] = at, frame[:, at]
         return (records,)
+
+
+class Consistency(OpRun):
+    """1 where ``|left[n, 0, y, x] - right[n, 0, y, x - s]| <= tolerance``, ``s = floor(left[n, 0,
+    y, x] / parts + 1/2)``, else and left of the frame 0."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self, left: Array, right: Array, parts: float = 1.0, tolerance: float = 1.0
+    ) -> tuple[Array]:
+        shift = np.floor(left.astype(np.float64) / parts + 0.5).astype(np.int64)
+        at = np.arange(left.shape[3]) - shift
+        other = np.take_along_axis(right, np.maximum(at, 0), axis=3)
+        near = np.abs(left.astype(np.float64) - other) <= tolerance
+        return ((near & (at >= 0)).astype(left.dtype),)
 
 
 class CostVolume(OpRun):
@@ -124,5 +141,5 @@ class Quant(OpRun):
         return (((codes - zeropt) * scale).astype(x.dtype),)
 
 
-OPERATORS: list[type[OpRun]] = [Candidates, CostVolume, Median, SubpixelArgMax, Quant]
+OPERATORS: list[type[OpRun]] = [Candidates, Consistency, CostVolume, Median, SubpixelArgMax, Quant]
 """What ``ReferenceEvaluator`` takes as ``new_ops``."""

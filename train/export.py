@@ -136,6 +136,13 @@ class _Writer:
                 out = self.node(
                     "CostVolume", name, sources, domain=OWN_DOMAIN, shifts=op.shifts, form=op.form
                 )
+            case matching_ops.Consistency():
+                # The mean of neighbours, not their sum, is what the tensors hold.
+                taps = self.taps(inputs[0])
+                out = self.node(
+                    "Consistency", name, sources, domain=OWN_DOMAIN, parts=op.parts / taps,
+                    tolerance=op.tolerance / taps,
+                )  # fmt: skip
             case matching_ops.SubpixelArgMax():
                 out = self.node("SubpixelArgMax", name, sources, domain=OWN_DOMAIN, parts=op.parts)
             case matching_ops.Median():

@@ -153,6 +153,8 @@ class _Freezer:
                 self.values[name] = self.cost(name, layer, x, y)
             case matching_layers.Head(), [x]:
                 self.values[name] = self.head(name, layer, x)
+            case matching_layers.Agreement(), [_Open() as x, _Open() as y]:
+                self.values[name] = self.agreement(name, layer.source.tolerance, x, y)
             case candidates.Records(), [x]:
                 self.values[name] = self.records(name, layer.source, self.opened(x))
             case _:
@@ -246,6 +248,22 @@ class _Freezer:
             node = self.add(f"{name}.crop", matching_ops.PadCrop(head.edges), node)
         # A code of subpixel is 1 / parts of a shift, and a shift is `factor` pixels.
         return _Open(node, (Line(np.full(1, head.factor / (head.parts * taps)), np.zeros(1)),))
+
+    def agreement(self, name: str, tolerance: float, x: _Open, y: _Open) -> _Open:
+        """Of codes of both heads, which are the same part of a pixel."""
+        units = []
+        for value in (x, y):
+            (line,) = value.functions
+            assert isinstance(line, Line)
+            units.append(float(line.gain[0]))
+        parts = round(1 / units[0])
+        if units[0] != units[1] or parts not in (2, 4, 8, 16, 32, 64) or parts * units[0] != 1:
+            raise ValueError(
+                "parts * factor of both heads must be one power of two from 2 to 64, not "
+                f"{1 / units[0]:g} and {1 / units[1]:g}"
+            )
+        op = matching_ops.Consistency(parts, math.floor(tolerance * parts))
+        return _Open(self.add(name, op, x.node, y.node), (Line(np.ones(1), np.zeros(1)),))
 
     def records(self, name: str, source: candidates.Candidates, x: _Open) -> _Open:
         """Records of accumulators: a threshold of what they stand for is one of themselves."""

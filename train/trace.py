@@ -21,14 +21,15 @@ LINEAR = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linea
 NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 FUNCTION = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.Sigmoid)
 OWN = (
-    candidates.Candidates, matching.CostVolume, matching.Disparity, matching.Median,
-    matching.PadCrop,
+    candidates.Candidates, matching.Consistency, matching.CostVolume, matching.Disparity,
+    matching.Median, matching.PadCrop,
 )  # fmt: skip
 NOISE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 KNOWN = (
     "Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, "
     "LeakyReLU, Hardswish, SiLU, Sigmoid, max and average pools, add, cat, Upsample, interpolate, "
-    "flatten, Dropout, slices of channels, Candidates, CostVolume, Disparity, Median, PadCrop"
+    "flatten, Dropout, slices of channels, Candidates, Consistency, CostVolume, Disparity, "
+    "Median, PadCrop"
 )
 
 
@@ -176,6 +177,9 @@ class _Walk:
     def module(self, node: fx.Node, name: str, module: nn.Module) -> None:
         if isinstance(module, matching.CostVolume):
             self.add(node, name, matching_layers.Cost(module), *self.sources(node, 2))
+            return
+        if isinstance(module, matching.Consistency):
+            self.add(node, name, matching_layers.Agreement(module), *self.sources(node, 2))
             return
         (source,) = self.sources(node, 1)
         _check_plain(module)

@@ -96,6 +96,38 @@ def candidates(spec: Spec) -> Rule:
     return _Records(shape, height * width, limits)
 
 
+@dataclass(frozen=True)
+class _Same:
+    """Whether a disparity and that of the place it leads to are near each other."""
+
+    shape: tuple[int, ...]
+    parts: Fraction
+    tolerance: Fraction
+
+    def needs(self, flat: Index) -> Iterable[tuple[int, Index]]:
+        yield 0, flat
+        # Where it leads to nobody knows before: the row up to there.
+        width = self.shape[3]
+        starts = flat - flat % width
+        rows = [np.arange(a, b + 1) for a, b in zip(starts, flat, strict=True)]
+        yield 1, np.concatenate([np.zeros(0, dtype=np.int64), *rows])
+
+    def compute(self, flat: Sequence[int], reader: Reader) -> dict[int, Value]:
+        result = {}
+        for f in flat:
+            left = reader.value(0, f)
+            shift = decide(math.floor, left / self.parts + Fraction(1, 2))
+            near = shift <= f % self.shape[3]
+            if near:
+                near = abs(left - reader.value(1, f - shift)) <= self.tolerance
+            result[f] = Fraction(int(near))
+        return result
+
+
+def consistency(spec: Spec) -> Rule:
+    return _Same(spec.shape(), spec.number("parts", 1.0), spec.number("tolerance", 1.0))
+
+
 def subpixel(spec: Spec) -> Rule:
     _, channels, height, width = spec.shape()
     parts = int(spec.attributes["parts"])
@@ -160,6 +192,7 @@ def linear(spec: Spec, factor: int) -> Rule:
 
 MATCHING: Mapping[str, Callable[[Spec], Rule]] = {
     "Candidates": candidates,
+    "Consistency": consistency,
     "CostVolume": cost_volume,
     "Median": median,
     "SubpixelArgMax": subpixel,

@@ -122,7 +122,7 @@ def test_settings_that_make_no_sense_are_refused(make, said):
     [
         (heads(count=21), r"count must be at most 20 .* not 21"),
         (heads(channels=(3,)), r"channels 0 to 2 .* not 5 and \(3,\)"),
-        (heads().append(nn.ReLU()), "nothing may follow Candidates"),
+        (heads().append(nn.ReLU()), 'nothing may follow "4"'),
     ],
 )
 def test_networks_that_do_not_fit_are_refused(network, said):

@@ -109,6 +109,7 @@ THEMES: Mapping[str, Mapping[str, Handler]] = {
         "ReduceSum": pooling.reduce_sum,
     },
     "Two pictures": {
+        "Consistency": matching.consistency,
         "CostVolume": matching.cost_volume,
         "Median": matching.median,
         "SubpixelArgMax": matching.subpixel_arg_max,
