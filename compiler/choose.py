@@ -134,12 +134,14 @@ class Chooser:
         self._streams: dict[int, Cost] = {}
 
     def choose(self, target: Target) -> Choice:
-        """The engines for ``target`` where they are decided, or there is all the room they want.
+        """The engines for ``target``: those it names, or the cheapest in its room, without queues.
 
         Raises
         ------
         TooFast
             If a layer cannot keep up.
+        NoRoom
+            If the room does not suffice.
         """
         if target.folds is not None:
             known = {unit.node.name: unit for unit in self.units}
@@ -149,7 +151,7 @@ class Chooser:
             return Choice(folds, slots=target.slots)
         if target.interval_cycles is None:
             return Choice({})
-        return self.within(target.interval_cycles, None)
+        return self.within(target.interval_cycles, target.room)
 
     def within(self, interval: int, room: Cost | None) -> Choice:
         """The cheapest choice for an interval, with prices such that nothing runs out.
