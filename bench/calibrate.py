@@ -3,7 +3,8 @@
 A grid of operators is mapped for an ECP5, alone. The coefficients of ``compiler/cost.json`` are
 the least squares, not negative, over three quarters of the grid; the error is that of the rest.
 Weights and functions are random, their seeds fixed. ``--fit`` only repeats the fit on the
-netlists of the last run, which are in ``bench/results/calibrate.json``.
+netlists of the last run, which are in ``bench/results/calibrate.json``; ``--small`` measures small
+operators only, without ports, and keeps the rest of it.
 """
 
 from __future__ import annotations
@@ -18,26 +19,39 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from amaranth.back import rtlil
 
 from sqwire.boards import yosys
 from sqwire.boards.catalog import find_board
 from sqwire.boards.tools import YOSYS, Workshop
 from sqwire.compiler.cost import MODEL, cost, features
-from sqwire.compiler.emit import TOP, emit_rtlil
+from sqwire.compiler.emit import TOP, emit_rtlil, without_empty
 from sqwire.compiler.schedule import schedule
 from sqwire.hw.add import Add
 from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
+from sqwire.hw.bilinear import BilinearColumns, BilinearRows
+from sqwire.hw.buffer import Buffer
+from sqwire.hw.candidates import Candidates
+from sqwire.hw.consistency import Consistency
+from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
+from sqwire.hw.fork import Fork
+from sqwire.hw.median import Median
+from sqwire.hw.netlist import Library
 from sqwire.hw.network import Network, Source, Stage
+from sqwire.hw.pace import Pace
+from sqwire.hw.queue import Queue
 from sqwire.hw.ranges import Range
 from sqwire.hw.staircase import Staircase
 from sqwire.hw.steps import Steps
+from sqwire.hw.subpixel import SubpixelArgMax
+from sqwire.hw.width import Pack, Unpack
 from sqwire.hw.window import Window
 
 RESULTS = Path(__file__).parent / "results" / "calibrate.json"
@@ -131,6 +145,16 @@ def grid() -> Iterator[Any]:
         (13, 128, 1, 4), (26, 64, 2, 4), (8, 16, 1, 8), (7, 32, 4, 2), (4, 8, 1, 4),
     ):  # fmt: skip
         yield Upsample(width, width, Beat(Range(0, 2**bits - 1), lanes), beats, (2, 2))
+    for lanes, bits in ((1, 10), (4, 4), (2, 8), (1, 16)):
+        yield Median(94, 311, Beat(Range(0, 2**bits - 1), lanes))
+    for positions, channels, bits, count in (
+        (1200, 8, 16, 64),
+        (300, 25, 14, 16),
+        (192, 6, 12, 32),
+    ):
+        yield Candidates(Beat(Range.signed(bits), channels), positions, count, (4,), (100,))
+    for width, most, parts in ((311, 752, 16), (450, 2496, 32), (64, 500, 16)):
+        yield Consistency(94, width, Range(0, most), Range(0, most), parts, parts)
     for channels, bits in ((8, 4), (32, 6)):
         yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
 
@@ -145,14 +169,62 @@ def split(weight: Any, lanes: int, size: int, kind: str, rng: np.random.Generato
     return replace(layer, steps=steps(rng, layer.sum_ranges))
 
 
+def small() -> Iterator[Any]:
+    """Operators that only hold, convert, spread, compare or upsample beats."""
+    for channels, bits, shifts, form in (
+        (2, 4, 4, "difference"), (8, 4, 8, "difference"), (4, 2, 12, "product"),
+        (4, 4, 6, "difference"), (2, 4, 8, "product"), (16, 2, 16, "difference"),
+        (8, 3, 4, "product"), (6, 3, 10, "difference"),
+    ):  # fmt: skip
+        ranges = (Range(0, 2**bits - 1),) * channels
+        yield CostVolume(8, 32, ranges, ranges, shifts, form)
+    for lanes, bits, parts in (
+        (4, 6, 16), (16, 8, 16), (8, 10, 8), (12, 8, 16), (24, 6, 4), (8, 4, 32)
+    ):  # fmt: skip
+        yield SubpixelArgMax(Beat(Range(0, 2**bits - 1), lanes), parts)
+    for width, lanes, bits, factor in (
+        (16, 1, 6, 2), (80, 2, 8, 4), (32, 4, 4, 2), (40, 1, 8, 4), (600, 1, 8, 2), (20, 8, 4, 4)
+    ):  # fmt: skip
+        beat = Beat(Range(0, 2**bits - 1), lanes)
+        yield BilinearRows(8, width, beat, factor)
+        yield BilinearColumns(8, width, beat, factor)
+    for cycles, beats in ((900, 100), (50_000, 784), (3000, 64), (200_000, 12_544)):
+        yield Pace(Beat(Range(0, 15), 2), cycles, beats)
+    for lanes, bits, factor in ((1, 4, 4), (2, 8, 8), (1, 4, 64), (4, 4, 4), (1, 8, 16)):
+        beat = Beat(Range(0, 2**bits - 1), lanes)
+        yield Pack(beat, factor, 8 * factor)
+        yield Unpack(beat, factor, 8 * factor)
+    for ways in (2, 3, 5, 4):
+        yield Fork(Beat(Range(0, 15), 4), ways, 16)
+    for lanes in (1, 4, 32, 12):
+        yield Buffer(Beat(Range(0, 15), lanes))
+    for lanes, depth in (
+        (1, 12), (8, 40), (1, 300), (2, 100), (16, 2), (4, 1000), (8, 20), (3, 64), (8, 5000),
+    ):  # fmt: skip
+        yield Queue(Beat(Range(0, 15), lanes), depth)
+
+
 def measure(spec: Any) -> dict[str, Any]:
     """Features and cells of one operator."""
     ports = tuple(Port(beat, spec.beats_in) for beat in spec.inputs)
     sources = tuple(Source(None, k) for k in range(len(ports)))
-    network = Network(ports, (Stage("operator", spec, sources),), (Source("operator"),))
+    ends = tuple(Source("operator", k) for k in range(len(spec.outputs)))
+    network = Network(ports, (Stage("operator", spec, sources),), ends)
+    return measured(spec, emit_rtlil(network))
+
+
+def alone(spec: Any) -> dict[str, Any]:
+    """The same without AXI4-Stream ports, which would be larger than a small operator."""
+    library, part = Library(), spec.create()
+    text = rtlil.convert(part, platform=library, name=TOP, emit_src=False)
+    return measured(spec, without_empty(str(text)) + library.to_rtlil())
+
+
+def measured(spec: Any, text: str) -> dict[str, Any]:
+    """What Yosys makes of it."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        (work / "design.il").write_text(emit_rtlil(network))
+        (work / "design.il").write_text(text)
         cells = yosys.netlist(Workshop(work, work, lambda _: None), TOP, find_board("ulx3s_85f"))
     split = isinstance(spec, Folded) and spec.program.split
     return {
@@ -165,6 +237,11 @@ def measure(spec: Any) -> dict[str, Any]:
         "planned_dsps": cost([spec]).dsps,
         "planned_brams": cost([spec]).brams,
     }
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    print({k: v for k, v in row.items() if k != "features"}, flush=True)
+    return row
 
 
 def least_squares(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -209,14 +286,17 @@ def fit(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fit", action="store_true", help="only fit again")
-    if parser.parse_args().fit:
+    parser.add_argument("--small", action="store_true", help="only small operators")
+    given = parser.parse_args()
+    if given.fit or given.small:
         document = json.loads(RESULTS.read_text())
     else:
-        rows = []
-        for spec in grid():
-            rows.append(measure(spec))
-            print({k: v for k, v in rows[-1].items() if k != "features"}, flush=True)
-        document = {"date": date.today().isoformat(), "yosys": YOSYS.version, "rows": rows}
+        document = {"date": date.today().isoformat(), "yosys": YOSYS.version, "rows": []}
+        document["rows"] = [shown(measure(spec)) for spec in grid()]
+    if not given.fit:
+        new = [shown(alone(spec)) for spec in small()]
+        kinds = {row["operator"] for row in new}
+        document["rows"] = [row for row in document["rows"] if row["operator"] not in kinds] + new
     coefficients, errors = fit(document["rows"])
     for what in ("dsps", "brams"):
         wrong = sum(row[what] != row[f"planned_{what}"] for row in document["rows"])

@@ -8,7 +8,8 @@ kept in ``DIR`` and in the table, so that an interrupted run goes on:
 export (float network, pruned, quantized, QONNX), compile (integer graph, plan, Verilog), frame (one
 whole frame through the Verilog in Verilator, every integer compared with the graph), synth (Yosys
 for the board) and, with ``--route``, nextpnr. ``--interval`` plans for so many cycles a frame
-without asking whether it fits the board; else the plan must fit.
+without asking whether it fits the board; else the plan must fit, and where it does not the table
+has why.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from sqwire.compiler.build import Build, compile_model
 from sqwire.compiler.choose import Target
 from sqwire.compiler.cost import cost
 from sqwire.compiler.emit import TOP
+from sqwire.compiler.errors import CompileError
 from sqwire.hw.ports import as_tuple
 from sqwire.sim.network import simulate_build
 from sqwire.train import networks
@@ -188,7 +190,11 @@ def main() -> None:
         if not model.is_file():
             export(CASES[name], model)
         if not (out / "build.json").is_file():
-            keep(name, compiled(model, out, given.interval, given.clock))
+            try:
+                keep(name, compiled(model, out, given.interval, given.clock))
+            except CompileError as error:
+                keep(name, {"refused": str(error)})
+                continue
         row = json.loads(RESULTS.read_text())["rows"][name]
         build = Build.load(out)
         if given.until != "compile" and "frames_equal" not in row:

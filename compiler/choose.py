@@ -11,10 +11,10 @@ from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.memory import FABRICS
 
 from .cost import Cost, cost
-from .errors import CompileError
 from .folding import Fold, Unit, units
 from .graph import Graph
 from .narrow import Streams, pace_of
+from .room import NoRoom, TooFast
 from .sizes import (
     MOST_LANES,
     even_fold,
@@ -25,7 +25,7 @@ from .sizes import (
     variants,
 )
 
-__all__ = ["Choice", "Chooser", "Target"]
+__all__ = ["Choice", "Chooser", "Clock", "Target"]
 
 # Layers with more nonzero weights than this are never worth a wire for each.
 _MOST_SPATIAL = 20_000
@@ -39,14 +39,20 @@ _FEW = 3000
 _NEAR = 1.15
 # What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
 _PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
-_RISE, _ROUNDS = 1.6, 12
+_RISE, _ROUNDS, _FIRST = 1.6, 12, 0.1
 # LUTs that memories may take in place of a block RAM, where those run out; or, where there is no
 # LUT RAM, where LUTs do.
 _BLOCK_LUTS, _BLOCK_CELLS = (400, 800), (40, 80, 120, 160, 400)
 # Lanes multiply in hardware that takes so many bits.
 _FACTOR_BITS = 18
-# How close to the best rate the search for it comes.
-_CLOSE = 1.02
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The clock of a circuit, and the fastest one for circuits with a block RAM, Hz."""
+
+    hz: float
+    most_hz: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class Target:
     folds: Mapping[str, Fold] | None = None
     slots: Mapping[str, int] = field(default_factory=dict)
     """How long the line buffers of pools are, where that is decided already."""
+    clock: Clock | None = None
+    """What cycles are in time; only for what is said where nothing fits."""
     fabric: str = "ecp5"
     """What memories and multipliers are made of, see :data:`sqwire.hw.folded.memory.FABRICS`."""
 
@@ -72,11 +80,16 @@ class Choice:
     """The layers that are folded, by the node of the linear map; all others are spatial."""
 
     folds: Mapping[str, tuple[Unit, Fold, Folded]]
-    cost: Cost = field(default_factory=Cost)
-    """What the model says of all layers."""
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    """What the model says, by layer."""
     interval_cycles: int = 0
     slots: Mapping[str, int] = field(default_factory=dict)
     """Positions in the line buffers of other layers, where they are not as few as can be."""
+
+    @property
+    def cost(self) -> Cost:
+        """What the model says of all layers."""
+        return sum(self.costs.values(), Cost())
 
     def with_slots(self, slots: Mapping[str, int]) -> Choice:
         """The same with longer line buffers in some layers."""
@@ -113,7 +126,6 @@ class Chooser:
     def __init__(self, graph: Graph, streams: Streams):
         self.graph, self.streams = graph, streams
         self.fabric = streams.fabric
-        self.room: Cost | None = None
         self.units = tuple(units(graph))
         self.least = _least_interval(graph)
         self.prices = dict(_PRICES)
@@ -122,12 +134,14 @@ class Chooser:
         self._streams: dict[int, Cost] = {}
 
     def choose(self, target: Target) -> Choice:
-        """The engines for ``target``.
+        """The engines for ``target``: those it names, or the cheapest in its room, without queues.
 
         Raises
         ------
-        CompileError
-            If the rate cannot be met or the room does not suffice; names the layer or the resource.
+        TooFast
+            If a layer cannot keep up.
+        NoRoom
+            If the room does not suffice.
         """
         if target.folds is not None:
             known = {unit.node.name: unit for unit in self.units}
@@ -135,74 +149,52 @@ class Chooser:
                 n: (known[n], f, known[n].fold(f, self.fabric)) for n, f in target.folds.items()
             }
             return Choice(folds, slots=target.slots)
-        if target.interval_cycles is None and target.room is None:
+        if target.interval_cycles is None:
             return Choice({})
-        self.room = target.room
-        if target.interval_cycles is not None:
-            return _paced(self.within_room(target.interval_cycles))
-        return _paced(self.fastest())
+        return self.within(target.interval_cycles, target.room)
 
-    def within_room(self, interval: int) -> Choice:
-        """The cheapest choice for an interval, with prices such that nothing runs out."""
-        if interval < self.least[0]:
-            raise CompileError(
-                f"Plan: a frame must take at least {self.least[0]} cycles "
-                f'(layer "{self.least[1]}" takes one position a cycle), not {interval}; '
-                "lower --fps or raise --clock"
+    def within(self, interval: int, room: Cost | None) -> Choice:
+        """The cheapest choice for an interval, with prices such that nothing runs out.
+
+        Raises
+        ------
+        TooFast
+            If a layer cannot keep up.
+        NoRoom
+            If the ``room`` does not suffice.
+        """
+        least, name = self.least
+        if interval < least:
+            raise TooFast(
+                f'layer "{name}" has {least:,} positions and takes one a cycle, so a frame takes '
+                f"at least {least:,} cycles, not {interval:,}"
             )
         self.prices = dict(_PRICES)
-        chosen = self._cheapest(interval)
+        lack: NoRoom | None = None
+        chosen: Choice | None = None
         for _ in range(_ROUNDS):
-            over = self._over(chosen.cost)
-            if not over:
-                return chosen
-            for name in over:
-                self.prices[name] *= _RISE
             before, chosen = chosen, self._cheapest(interval)
-            if self._over(chosen.cost) not in ([], over):
+            if room is None or not chosen.cost.over(room):
+                return _paced(chosen)
+            found = NoRoom(chosen.costs, room, interval)
+            if before is not None and set(before.cost.over(room)) != set(found.over):
                 # Too much of this, now of that: prices move layers that are alike all at once.
                 mixed = self._between(before, chosen)
-                found = next((one for one in mixed if not self._over(one.cost)), None)
-                if found is not None:
-                    return found
-        name = self._over(chosen.cost)[0]
-        need, have = asdict(chosen.cost)[name], asdict(self.room or Cost())[name]
-        raise CompileError(
-            f"Plan: {name} must be at most {have:.0f}, and a frame in {interval} cycles takes "
-            f"{need:.0f}; use --fit for the best rate, a larger board, or prune more weights"
-        )
-
-    def fastest(self) -> Choice:
-        """The shortest interval for which there is room."""
-        low = self.least[0]
-        high, best = low, None
-        while best is None:
-            try:
-                best = self.within_room(high)
-            except CompileError:
-                if high > 1 << 40:
-                    raise
-                low, high = high, high * 4
-        high = best.interval_cycles
-        while high > low * _CLOSE and high > low + 1:
-            middle = max(low + 1, int((low * high) ** 0.5))
-            try:
-                best = self.within_room(middle)
-                high = middle
-            except CompileError:
-                low = middle
-        return best
-
-    def _over(self, total: Cost) -> list[str]:
-        """What there is not enough room for."""
-        return [] if self.room is None else total.over(self.room)
+                fits = next((one for one in mixed if not one.cost.over(room)), None)
+                if fits is not None:
+                    return _paced(fits)
+            lack = min(lack or found, found, key=lambda one: one.excess)
+            for what in found.over:
+                self.prices[what] = max(_FIRST, self.prices[what] * _RISE)
+        assert lack is not None
+        raise lack
 
     def _price(self, what: Cost) -> float:
         return sum(self.prices[name] * value for name, value in asdict(what).items())
 
     def _cheapest(self, interval: int) -> Choice:
         folds: dict[str, tuple[Unit, Fold, Folded]] = {}
-        total = Cost()
+        costs: dict[str, Cost] = {}
         for unit in self.units:
             spatial, most = None, math.inf
             if unit.nonzeros <= _FEW:
@@ -216,47 +208,42 @@ class Chooser:
             if best is not None and (spatial is None or best[0] < self._price(spatial)):
                 fold, spec, own = found[best[1]]
                 folds[unit.node.name] = (unit, fold, spec)
-                total += own
+                costs[unit.last.name] = own
             elif spatial is not None:
-                total += spatial
+                costs[unit.last.name] = spatial
             else:
-                raise CompileError(
-                    f'Plan: layer "{unit.node.name}" must do {unit.nonzeros} products at '
-                    f"{unit.positions} positions in {interval} cycles and cannot with "
-                    f"{MOST_LANES} lanes; lower --fps or raise --clock"
+                raise TooFast(
+                    f'layer "{unit.node.name}" must do {unit.nonzeros:,} products at '
+                    f"{unit.positions:,} positions in {interval:,} cycles and cannot with "
+                    f"{MOST_LANES} lanes"
                 )
-        return Choice(folds, total + self._rest(folds), interval)
+        return Choice(folds, costs | self._rest(folds), interval)
 
     def _between(self, one: Choice, other: Choice) -> Iterator[Choice]:
         """The first layers as in ``one``, the rest as in ``other``, at each layer."""
         for count in range(1, len(self.units)):
             folds: dict[str, tuple[Unit, Fold, Folded]] = {}
-            total = Cost()
+            costs: dict[str, Cost] = {}
             for number, unit in enumerate(self.units):
-                name = unit.node.name
-                chosen = (one if number < count else other).folds.get(name)
-                if chosen is None:
-                    total += self._spatial[name]
-                else:
-                    folds[name] = chosen
-                    known = self._make(unit, chosen[1])
-                    assert known is not None, "it was made before"
-                    total += known[1]
-            yield Choice(folds, total + self._rest(folds), one.interval_cycles)
+                chosen = one if number < count else other
+                costs[unit.last.name] = chosen.costs[unit.last.name]
+                if unit.node.name in chosen.folds:
+                    folds[unit.node.name] = chosen.folds[unit.node.name]
+            yield Choice(folds, costs | self._rest(folds), one.interval_cycles)
 
-    def _rest(self, folds: Mapping[str, tuple[Unit, Fold, Folded]]) -> Cost:
+    def _rest(self, folds: Mapping[str, tuple[Unit, Fold, Folded]]) -> dict[str, Cost]:
         """The cost of everything without weights, beside these folded layers."""
         pace = pace_of(self.graph, [spec for _, _, spec in folds.values()])
         own = {unit.last.name for unit in self.units}
-        total = Cost()
+        costs: dict[str, Cost] = {}
         for node, chain in self.streams.lanes(folds, pace):
             if node.name in own:
                 continue  # a staircase that counts as part of its spatial layer
             for _, spec in chain:
                 if id(spec) not in self._streams:
                     self._streams[id(spec)] = cost([spec], self.fabric)
-                total += self._streams[id(spec)]
-        return total
+            costs[node.name] = sum((self._streams[id(spec)] for _, spec in chain), Cost())
+        return costs
 
     def _spatial_cost(self, unit: Unit, interval: int, most: float) -> Cost | None:
         """None where it is too large or too slow to consider, or clearly dearer than ``most``."""

@@ -32,6 +32,8 @@ _OPS = (
     ops.Staircase,
     ops.SumPool,
     ops_vision.Bilinear,
+    ops_vision.Candidates,
+    ops_vision.Consistency,
     ops_vision.CostVolume,
     ops_vision.Median,
     ops_vision.SubpixelArgMax,

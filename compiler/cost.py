@@ -15,6 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sqwire.hw.bilinear import BilinearColumns, BilinearRows
+from sqwire.hw.candidates import Candidates
+from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.engine import Folded
@@ -23,9 +26,10 @@ from sqwire.hw.folded.memory import FABRICS, Fabric, Store
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
-from sqwire.hw.queue import Queue
 
-__all__ = ["MODEL", "Cost", "cost", "features"]
+from .features import small_features
+
+__all__ = ["MODEL", "Cost", "cost", "features", "stores_of"]
 
 MODEL = Path(__file__).with_name("cost.json")
 """Where the coefficients are."""
@@ -75,11 +79,15 @@ def features(spec: Any) -> dict[str, float]:
         widths = [r.bits for r in spec.graph.ranges]
         adders = widths[len(spec.ranges) :]
         return {"dot.adder_bits": sum(adders), "dot.outputs": sum(r.bits for r in spec.row_ranges)}
-    if isinstance(spec, Queue):
-        memory = sum(store.luts for store in spec.stores if store.kind == "lut")
-        return {"queue.bits": spec.beat.bits, "queue.one": 1, "queue.lut_memory": memory}
+    small = small_features(spec)
+    if small is not None:
+        return small
     bits = sum(beat.bits for beat in (*spec.inputs, *spec.outputs))
-    return {f"{type(spec).__name__.lower()}.bits": bits}
+    name = type(spec).__name__.lower()
+    known: dict[str, float] = {f"{name}.bits": bits}
+    if isinstance(spec, Candidates):
+        known[f"{name}.lut_memory"] = sum(s.luts for s in spec.stores if s.kind == "lut")
+    return known
 
 
 def _folded(spec: Folded) -> dict[str, float]:
@@ -141,7 +149,7 @@ def cost(specs: Iterable[Any], fabric: str = "ecp5") -> Cost:
             for what in ("luts", "ffs")
         )
         luts, ffs = max(luts, 0), max(ffs, 0)
-        stores = [_on(store, made_of) for store in getattr(spec, "stores", ())]
+        stores = [_on(store, made_of) for store in stores_of(spec)]
         brams = sum(store.blocks for store in stores)
         rams = [store for store in stores if store.kind == "lut" and not store.rom]
         if made_of.lut_ram:
@@ -152,6 +160,11 @@ def cost(specs: Iterable[Any], fabric: str = "ecp5") -> Cost:
             ffs += sum(store.bits for store in rams)
         total += Cost(luts, ffs, _multipliers(spec), brams)
     return total
+
+
+def stores_of(spec: Any) -> tuple[Store, ...]:
+    """The memories of an operator."""
+    return tuple(getattr(spec, "stores", ()))
 
 
 def _on(store: Store, made_of: Fabric) -> Store:
@@ -165,6 +178,11 @@ def _on(store: Store, made_of: Fabric) -> Store:
 def _multipliers(spec: Any) -> int:
     if isinstance(spec, Functions):
         return sum(isinstance(circuit, Affine) for circuit in spec.circuits)
+    if isinstance(spec, CostVolume):
+        # Yosys gives every product a multiplier of its own, however narrow.
+        return len(spec.left) * spec.shifts if spec.form == "product" else 0
+    if isinstance(spec, BilinearColumns | BilinearRows):
+        return spec.beat.lanes if spec.factor > 2 else 0
     if not isinstance(spec, Folded):
         return 0
     own = spec.multiply.multipliers if spec.multiplier == "dsp" else 0

@@ -12,7 +12,7 @@ from sqwire.hw.network import Network
 
 from .tools import YOSYS, Workshop
 
-__all__ = ["TOP", "emit_rtlil", "rtlil_to_verilog"]
+__all__ = ["TOP", "emit_rtlil", "rtlil_to_verilog", "without_empty"]
 
 # A wire of no bits, and what drives it.
 _EMPTY = re.compile(r"(\s*wire width 0 \S+|connect \S+ \{\s*\})\s*$")
@@ -26,10 +26,10 @@ def emit_rtlil(network: Network) -> str:
     # No source attributes: they would hold paths of the machine that compiled.
     library = Library()
     text = rtlil.convert(network.top(), platform=library, name=TOP, emit_src=False)
-    return _without_empty(str(text)) + library.to_rtlil()
+    return without_empty(str(text)) + library.to_rtlil()
 
 
-def _without_empty(text: str) -> str:
+def without_empty(text: str) -> str:
     """RTLIL without wires of no bits, which Verilog does not have, and cells that drive them."""
     kept: list[str] = []
     cell = None

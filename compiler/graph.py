@@ -37,6 +37,17 @@ class Node:
     op: Op
     inputs: tuple[str, ...]
 
+    def infer(self, *inputs: Tensor) -> Tensor:
+        """What comes out of it for these inputs; ValueError if they do not fit.
+
+        The last answer is kept: passes make many graphs that share most of their nodes.
+        """
+        known = self.__dict__.get("_inferred")
+        if known is None or known[0] != inputs:
+            known = inputs, self.op.infer(*inputs)
+            self.__dict__["_inferred"] = known
+        return known[1]
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -89,7 +100,7 @@ class Graph:
         tensors = {input.source: input.tensor for input in self.inputs}
         for node in self.nodes:
             try:
-                tensors[node.name] = node.op.infer(*(tensors[name] for name in node.inputs))
+                tensors[node.name] = node.infer(*(tensors[name] for name in node.inputs))
             except ValueError as error:
                 raise CompileError(f'Node "{node.name}": {error}') from error
         return tensors

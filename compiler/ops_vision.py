@@ -1,4 +1,4 @@
-"""Operators of the integer graph that compare pictures and upsample what they find."""
+"""Operators of the integer graph that compare pictures, and make less or more of what they find."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
+from sqwire.hw.candidates import Candidates as CandidatesHw
+from sqwire.hw.consistency import Consistency as ConsistencyHw
 from sqwire.hw.costvolume import CostVolume as CostVolumeHw
 from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
@@ -13,7 +15,7 @@ from sqwire.hw.subpixel import SubpixelArgMax as SubpixelArgMaxHw
 
 from .ops import Chain, Tensor
 
-__all__ = ["Bilinear", "CostVolume", "Median", "SubpixelArgMax"]
+__all__ = ["Bilinear", "Candidates", "Consistency", "CostVolume", "Median", "SubpixelArgMax"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,53 @@ class Median:
         beat = Beat(tensor.range, lanes)
         median = MedianHw(tensor.height, tensor.width, beat, tensor.channels // lanes)
         return (("window", median.window), ("median", median))
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Where disparities of the left and of the right view say the same, see
+    :class:`sqwire.hw.consistency.Consistency`."""
+
+    parts: int
+    tolerance: int
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        hw = self._hw(*inputs)
+        return Tensor(inputs[0].height, inputs[0].width, (hw.outputs[0].range,))
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        return (("consistency", self._hw(*inputs)),)
+
+    def _hw(self, left: Tensor, right: Tensor) -> ConsistencyHw:
+        if left.shape != right.shape or left.channels != 1:
+            raise ValueError(
+                f"both must have one shape and one channel, not {left.shape} and {right.shape}"
+            )
+        size = left.height, left.width
+        return ConsistencyHw(*size, left.range, right.range, self.parts, self.tolerance)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The first ``count`` positions at which one of ``channels`` reaches its threshold, see
+    :class:`sqwire.hw.candidates.Candidates`."""
+
+    count: int
+    channels: tuple[int, ...]
+    thresholds: tuple[int, ...]
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        self.lower(tensor)
+        number = Range(-1, tensor.positions - 1)
+        ranges = (Range.span([r, Range(0, 0)]) for r in tensor.ranges)
+        return Tensor(1, self.count, (number, *ranges))
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        beat = Beat(tensor.range, tensor.channels)
+        hw = CandidatesHw(beat, tensor.positions, self.count, self.channels, self.thresholds)
+        return (("candidates", hw),)
 
 
 @dataclass(frozen=True)

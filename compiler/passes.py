@@ -62,7 +62,8 @@ def _shrink(graph: Graph, node: Node) -> Graph:
     for reader in readers:
         assert isinstance(reader.op, ops.Linear)
         new[reader.name] = replace(reader.op, weight=reader.op.weight[..., kept])
-    return replace(graph, nodes=tuple(replace(n, op=new.get(n.name, n.op)) for n in graph.nodes))
+    nodes = (replace(n, op=new[n.name]) if n.name in new else n for n in graph.nodes)
+    return replace(graph, nodes=tuple(nodes))
 
 
 def find_sum_pools(graph: Graph) -> Graph:

@@ -7,33 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 from sqwire.hw.axis import Port
 from sqwire.hw.folded.engine import Folded
-from sqwire.hw.folded.pool import Pool
-from sqwire.hw.folded.timing import slots_needed
-from sqwire.hw.network import Network, taken_before
+from sqwire.hw.network import Network
 from sqwire.hw.ports import names
 
-from .choose import Choice, Chooser, Target
-from .cost import cost
-from .errors import CompileError
-from .flow import Flow
+from .choose import Target
 from .folding import Fold
 from .graph import Graph
-from .narrow import Streams
-from .stages import Builder, Layer, Wait, queue_name
+from .search import search
+from .stages import Layer, Memory, queue_name
 
 __all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
-
-
-# Queues are looked at over so many cycles more than two frames take.
-_HORIZON_CYCLES = 4096
-# So often it is planned again with less room for layers, where queues take more than was left.
-_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -70,6 +59,8 @@ class Plan:
     outputs: tuple[str, ...]
     layers: tuple[Layer, ...]
     joins: tuple[Join, ...]
+    memories: tuple[Memory, ...]
+    """The queues."""
     cycles_per_frame: int
     latency_cycles: int
     folds: Mapping[str, Fold]
@@ -101,6 +92,7 @@ class Plan:
             "slots": dict(self.slots),
             "fabric": self.fabric,
             "layers": [asdict(layer) for layer in self.layers],
+            "queues": [asdict(memory) for memory in self.memories],
             "joins": [asdict(join) for join in self.joins],
             "stages": [
                 {
@@ -149,30 +141,14 @@ def plan(
     (for tests: the plan's own depths are right).
     """
     fixed = {queue_name(node, number): depth for (node, number), depth in (depths or {}).items()}
-    streams, room = Streams(graph, target.fabric), target.room
-    chooser = Chooser(graph, streams)
-    for _ in range(_ROUNDS):
-        choice = chooser.choose(replace(target, room=room))
-        built, queues, ahead = _connect(graph, streams, choice, fixed)
-        if target.room is None:
-            break
-        # Queues, and what is between layers, take room that the choice did not know of.
-        total = cost((stage.spec for stage in built.stages), target.fabric)
-        over = total.over(target.room)
-        if not over:
-            break
-        room = target.room - (total - choice.cost)
-    else:
-        raise CompileError(
-            f"Plan: {over[0]} must be at most {getattr(target.room, over[0]):.0f}, and with queues "
-            f"takes {getattr(total, over[0]):.0f}; lower --fps, or use a larger board"
-        )
+    made = search(graph, target, fixed)
+    built, queues = made.built, made.queues
     ends = tuple(built.copies[output.node].pop(0) for output in graph.outputs)
     network = Network(tuple(built.ports), tuple(built.stages), ends)
     joins = tuple(
         Join(w.node, w.input, built.forks.get(fork, ""), tokens, queues.get(w.name, 0))
         for w in built.waits
-        for tokens, fork in [ahead[w.name]]
+        for tokens, fork in [made.ahead[w.name]]
         if w.others and (tokens or queues.get(w.name))
     )
     interval = built.interval_cycles
@@ -183,73 +159,10 @@ def plan(
         outputs=tuple(output.name for output in graph.outputs),
         layers=tuple(built.layers),
         joins=joins,
+        memories=built.memories,
         cycles_per_frame=interval,
         latency_cycles=last + 1,
         folds={name: fold for name, (_, fold, _) in built.choice.folds.items()},
         slots=built.choice.slots,
         fabric=target.fabric,
     )
-
-
-def _connect(
-    graph: Graph, streams: Streams, choice: Choice, fixed: dict[str, int]
-) -> tuple[Builder, dict[str, int], dict[str, tuple[int, str]]]:
-    """The stages with the queues they need, how deep these are, and by how many tokens."""
-    built = Builder(graph, streams, choice, {})
-    while slots := _short_of(built):
-        choice = choice.with_slots(slots)
-        built = Builder(graph, streams, choice, {})
-    interval = built.interval_cycles
-    frames = 2 + _HORIZON_CYCLES // interval
-    queues = fixed
-    ahead: dict[str, tuple[int, str]] | None = None
-    while True:
-        # A queue takes a cycle or two itself, for which others may have to wait.
-        built = Builder(graph, streams, choice, queues)
-        flow = Flow(built.inputs, built.stages, frames, interval)
-        stages = flow.by_name
-        if ahead is None:
-            ahead = {wait.name: _ahead(flow, wait) for wait in built.waits}
-        wanted = {
-            w.name: max(
-                queues.get(w.name, 0),
-                ahead[w.name][0],
-                flow.depth(w.source, stages[w.stage], w.port),
-            )
-            for w in built.waits
-        }
-        wanted = {name: depth for name, depth in (wanted | fixed).items() if depth}
-        if wanted == {name: depth for name, depth in queues.items() if depth}:
-            return built, queues, ahead
-        queues = wanted | fixed
-
-
-def _ahead(flow: Flow, wait: Wait) -> tuple[int, str]:
-    """By how many beats a stream may be ahead of the others that its stage takes, and where."""
-    spec = flow.by_name[wait.stage].spec
-    return max(
-        (flow.tokens(wait.source, other, taken_before(spec, wait.port, port))
-         for port, other in wait.others),
-        default=(0, ""),
-    )  # fmt: skip
-
-
-def _short_of(built: Builder) -> dict[str, int]:
-    """Layers whose line buffers are too short for what reaches them, and what they need.
-
-    One that an input of the network feeds makes that wait instead. Folded layers come first: what
-    they need is part of the plan, and pools are looked at behind them again.
-    """
-    flow = Flow(built.inputs, built.stages, 2, built.interval_cycles)
-    for kind, suffix in ((Folded, ".folded"), (Pool, ".pool")):
-        short = {}
-        for stage in built.stages:
-            (source, *_) = stage.sources
-            if not isinstance(stage.spec, kind) or source.stage is None or built.raw(source):
-                continue
-            needed = slots_needed(stage.spec, flow.early[source])
-            if needed > stage.spec.slots:
-                short[stage.name.removesuffix(suffix)] = 1 << (needed - 1).bit_length()
-        if short:
-            return short
-    return {}

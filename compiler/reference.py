@@ -12,17 +12,57 @@ Formulas are those of docs/operators; ``Quant`` is QONNX's, as our own export wr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
 
-__all__ = ["DOMAIN", "OPERATORS", "CostVolume", "Median", "Quant", "SubpixelArgMax"]
+__all__ = [
+    "DOMAIN", "OPERATORS", "Candidates", "Consistency", "CostVolume", "Median", "Quant",
+    "SubpixelArgMax",
+]  # fmt: skip
 
 DOMAIN = "sqwire"
 
 Array = NDArray[Any]
+
+
+class Candidates(OpRun):
+    """``o[n, :, 0, m] = (p, x[n, :, p])`` for the m-th position ``p``, in raster order, at which
+    ``x[n, channels[k], p] >= thresholds[k]`` for some k; ``(-1, 0, 0, ...)`` if there is none."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self, x: Array, count: int, channels: Sequence[int], thresholds: Sequence[float]
+    ) -> tuple[Array]:
+        flat = x.reshape(*x.shape[:2], -1)
+        limits = np.array(thresholds, dtype=np.float32)[:, None]
+        records = np.zeros((len(x), 1 + x.shape[1], 1, count), dtype=x.dtype)
+        records[:, 0] = -1
+        for frame, record in zip(flat, records, strict=True):
+            (at,) = np.nonzero((frame[list(channels)] >= limits).any(axis=0))
+            at = at[:count]
+            record[0, 0, : len(at)], record[1:, 0, : len(at)] = at, frame[:, at]
+        return (records,)
+
+
+class Consistency(OpRun):
+    """1 where ``|left[n, 0, y, x] - right[n, 0, y, x - s]| <= tolerance``, ``s = floor(left[n, 0,
+    y, x] / parts + 1/2)``, else and left of the frame 0."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self, left: Array, right: Array, parts: float = 1.0, tolerance: float = 1.0
+    ) -> tuple[Array]:
+        shift = np.floor(left.astype(np.float64) / parts + 0.5).astype(np.int64)
+        at = np.arange(left.shape[3]) - shift
+        other = np.take_along_axis(right, np.maximum(at, 0), axis=3)
+        near = np.abs(left.astype(np.float64) - other) <= tolerance
+        return ((near & (at >= 0)).astype(left.dtype),)
 
 
 class CostVolume(OpRun):
@@ -101,5 +141,5 @@ class Quant(OpRun):
         return (((codes - zeropt) * scale).astype(x.dtype),)
 
 
-OPERATORS: list[type[OpRun]] = [CostVolume, Median, SubpixelArgMax, Quant]
+OPERATORS: list[type[OpRun]] = [Candidates, Consistency, CostVolume, Median, SubpixelArgMax, Quant]
 """What ``ReferenceEvaluator`` takes as ``new_ops``."""

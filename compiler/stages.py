@@ -24,11 +24,12 @@ from sqwire.hw.width import Pack, Unpack
 
 from . import ops
 from .choose import Choice
-from .cost import cost
+from .cost import cost, stores_of
 from .graph import Graph, Node
+from .limit import limits
 from .narrow import Streams, cycles_of, pace_of
 
-__all__ = ["Builder", "Layer", "Wait", "queue_name"]
+__all__ = ["Builder", "Layer", "Memory", "Wait", "queue_name"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,15 @@ class Layer:
     ``engine`` is ``"spatial"`` (a wire for each weight, one position a cycle), ``"folded"``
     (``lanes`` multiply-accumulate units run a program of the weights) or ``"stream"`` for nodes
     without weights. ``cycles`` is how many of them a frame takes this layer alone, ``utilisation``
-    the share of the lanes' cycles in that time in which they add a product, ``luts``, ``dsps`` and
-    ``brams`` what the cost model says of its stages.
+    the share of the lanes' cycles in that time in which they add a product, ``luts``, ``ffs``,
+    ``dsps`` and ``brams`` what the cost model says of its stages, the queues before it among them,
+    and ``memory_bits`` what their memories hold.
+
+    ``least_cycles`` is how many a frame would take if it were not slowed to the rate that is asked
+    for, and ``limit`` what they come from: ``"products"`` of the lanes, ``"inputs"`` or
+    ``"outputs"`` (a beat a cycle), ``"positions"`` (one a cycle, all channels at once),
+    ``"buffer"`` (beats that wait for room in the line buffer), or ``"pace"``, which spreads an
+    input.
     """
 
     name: str
@@ -58,9 +66,29 @@ class Layer:
     utilisation: float = 0.0
     program_bits: int = 0
     buffer_bits: int = 0
+    memory_bits: int = 0
     luts: int = 0
+    ffs: int = 0
     dsps: int = 0
     brams: int = 0
+    least_cycles: int = 0
+    limit: str = ""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A queue: of ``depth`` beats of ``bits``, on input ``input`` of a node.
+
+    Its cost counts as that of the layer too.
+    """
+
+    name: str
+    node: str
+    input: int
+    depth: int
+    bits: int
+    luts: int
+    brams: int
 
 
 @dataclass(frozen=True)
@@ -127,6 +155,19 @@ class Builder:
                 self._folded(node, sources[0])
             else:
                 self._streamed(node, sources)
+
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """The queues that there are, in the order of the stages."""
+        places = {wait.name: wait for wait in self.waits}
+        found = []
+        for stage in self.stages:
+            if stage.name in places and isinstance(stage.spec, Queue):
+                wait, depth, bits = places[stage.name], stage.spec.depth, stage.spec.beat.bits
+                own = cost([stage.spec], self.streams.fabric)
+                size = depth, bits, round(own.luts), own.brams
+                found.append(Memory(stage.name, wait.node, wait.input, *size))
+        return tuple(found)
 
     @property
     def interval_cycles(self) -> int:
@@ -245,6 +286,7 @@ class Builder:
         specs = [stage.spec for stage in own]
         folded = next((spec for spec in specs if isinstance(spec, Folded)), None)
         total = cost(specs, self.streams.fabric)
+        least, limit = max(map(limits, specs), default=(self.beats[out][1], "inputs"))
         self.layers.append(
             Layer(
                 name=node.name,
@@ -263,9 +305,13 @@ class Builder:
                 utilisation=round(folded.utilisation, 4) if folded else 0.0,
                 program_bits=folded.program_bits if folded else 0,
                 buffer_bits=folded.buffer_size_bits if folded else 0,
+                memory_bits=sum(store.bits for spec in specs for store in stores_of(spec)),
                 luts=round(total.luts),
+                ffs=round(total.ffs),
                 dsps=total.dsps,
                 brams=total.brams,
+                least_cycles=least,
+                limit=limit,
             )
         )
         self._offer(node.name, out, node.name, node.name)

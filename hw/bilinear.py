@@ -9,6 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .folded.memory import Store
 from .raster import counter
 
 __all__ = ["BilinearColumns", "BilinearRows"]
@@ -74,6 +75,11 @@ class BilinearRows(_Bilinear):
 
     axis = 1
     latency_cycles = 2
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Its memories, as synthesis makes them."""
+        return (Store("rows", max(2, self.width), self.beat.bits, False, 2),)
 
     def needs(self) -> np.ndarray:
         row, k = np.divmod(np.arange(self.height * self.factor), self.factor)
@@ -170,7 +176,9 @@ class _Rows(wiring.Component):
 
         rows = []
         for k in range(2):
-            memory = Memory(shape=bits, depth=max(2, spec.width), init=[])
+            (store,) = spec.stores
+            style = "block" if store.kind == "block" else "distributed"
+            memory = Memory(shape=bits, depth=store.depth, init=[], attrs={"ram_style": style})
             m.submodules[f"row_{k}"] = memory
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [

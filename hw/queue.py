@@ -1,6 +1,6 @@
 """Queue: beats that wait, first in, first out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from amaranth.hdl import Module, Signal
@@ -12,6 +12,9 @@ from .buffer import Buffer
 from .folded.memory import Store
 
 __all__ = ["Queue"]
+
+# LUT RAM cells for which Yosys does not yet take a block RAM.
+_MOST_CELLS = 32
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,12 @@ class Queue:
 
     @property
     def stores(self) -> tuple[Store, ...]:
-        """Its memory, as synthesis makes it."""
-        return (Store("fifo", self.depth, self.beat.bits, False),) if self.depth > 2 else ()
+        """Its memory, as synthesis makes it: nobody says of what."""
+        if self.depth < 3:
+            return ()
+        store = Store("fifo", self.depth - 1, self.beat.bits, False)
+        worth = 0 if store.cells > _MOST_CELLS else 1 << 30
+        return (replace(store, fabric=replace(store.fabric, worth=worth)),)
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)

@@ -44,6 +44,9 @@ class Steps:
             and np.array_equal(self.levels, other.levels)
         )
 
+    def __hash__(self):
+        return hash((self.thresholds.tobytes(), self.levels.tobytes()))
+
     @classmethod
     def tabulate(cls, lo, values) -> "Steps":
         """The steps of the function whose value at ``lo + n`` is ``values[n]``."""

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from sqwire.boxes import BCCD_HEAD, YOLO_TINY_HEADS, Found, Head, decode, drawn, suppress
+from sqwire.boxes import (
+    BCCD_HEAD,
+    YOLO_TINY_HEADS,
+    Found,
+    Head,
+    decode,
+    drawn,
+    spread,
+    suppress,
+)
 
 
 def empty(head, height, width):
@@ -45,6 +54,48 @@ def test_boxes_are_cut_to_the_picture_and_large_exponents_do_not_overflow():
 def test_nothing_found_is_no_box():
     found = decode([empty(BCCD_HEAD, 3, 4)], [BCCD_HEAD], (24, 32))
     assert found.boxes.shape == (0, 4) and found.scores.shape == found.labels.shape == (0,)
+
+
+def records(output, channels, limit, count):
+    """Of candidates, by hand."""
+    flat = output.reshape(len(output), -1)
+    at = [n for n in range(flat.shape[1]) if (flat[channels, n] >= limit).any()][:count]
+    made = np.zeros((1 + len(flat), 1, count), np.float32)
+    made[0] = -1
+    made[0, 0, : len(at)], made[1:, 0, : len(at)] = at, flat[:, at]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("head", "shape", "size"),
+    [(BCCD_HEAD, (30, 40), (240, 320)), (YOLO_TINY_HEADS[1], (26, 26), (416, 416))],
+)
+def test_boxes_of_records_are_those_of_the_map(head, shape, size):
+    rng = np.random.default_rng(3)
+    output = rng.normal(-1, 1.5, (head.channels, *shape)).astype(np.float32)
+    objectness = [k * (5 + head.classes) + 4 for k in range(len(head.priors))]
+    output[objectness] -= 2
+    limit = np.log(0.25 / 0.75)
+    few = records(output, objectness, limit, 400)
+    assert 0 < (few[0] >= 0).sum() < 400
+    want, found = (decode([y], [head], size, most=500) for y in (output, few))
+    assert len(want.boxes) > 5
+    assert np.array_equal(found.boxes, want.boxes)
+    assert np.array_equal(found.scores, want.scores)
+    assert np.array_equal(found.labels, want.labels)
+    # Where some were dropped, those that are there are found.
+    assert (spread(few[:, :, :3], shape)[objectness] >= limit).any(0).sum() == 3
+    assert len(decode([records(output, objectness, 99.0, 4)], [head], size).boxes) == 0
+
+
+def test_records_of_another_map_are_refused():
+    wrong = np.zeros((9, 1, 2), np.float32)
+    wrong[0, 0] = [3, 12]
+    with pytest.raises(ValueError, match="whole numbers up to 11 in a map of 3x4, not 12"):
+        decode([wrong], [BCCD_HEAD], (24, 32))
+    wrong[0, 0] = [3, 2.5]
+    with pytest.raises(ValueError, match=r"not 2\.5"):
+        spread(wrong, (3, 4))
 
 
 def test_suppression_by_class():

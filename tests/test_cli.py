@@ -80,6 +80,36 @@ def test_compile_prints_a_row_a_layer(sqwire, tmp_path, residual_model):
         assert layer in out
 
 
+def test_compile_says_of_each_layer_what_it_takes_and_what_limits_it(
+    sqwire, tmp_path, residual_model
+):
+    (tmp_path / "model.onnx").write_bytes(residual_model(0, size=8, channels=8))
+    status, out, _ = sqwire(
+        "compile", tmp_path / "model.onnx", "-o", tmp_path / "build", "--fps", 60_000
+    )
+    assert status == 0
+    for column in ("engine", "lanes", "banks", "used", "cycles", "limit", "kbit", "LUT", "BRAM"):
+        assert column in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["add1.queue1", "queue", "memory"] in [row[:3] for row in rows]
+    assert any("products*" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--fps", 900_000], ["64 positions", "the best rate that fits is 64 cycles a frame"]),
+        (["--fps", 600_000, "--board", "icebreaker"], ["may be used", "by layer", "take a board"]),
+        (["--clock", 500, "--fit"], ["at most 400 MHz", "PLL of ulx3s_85f", "not 500"]),
+    ],
+)
+def test_what_a_board_cannot_do_is_one_line(sqwire, tmp_path, residual_model, options, words):
+    (tmp_path / "model.onnx").write_bytes(residual_model(0, size=8, channels=8))
+    out = tmp_path / "build"
+    refused(sqwire("compile", tmp_path / "model.onnx", "-o", out, *options), *words)
+    assert not out.exists()
+
+
 def test_compile_as_json_is_the_plan(sqwire, tmp_path, residual_model):
     (tmp_path / "model.onnx").write_bytes(residual_model())
     status, out, _ = sqwire("compile", tmp_path / "model.onnx", "-o", tmp_path / "build", "--json")

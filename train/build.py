@@ -8,13 +8,16 @@ from typing import Any
 from torch import nn
 
 from . import layers, matching_layers
+from .candidates import Records
 from .method import Method, Weights
 from .qat import QAT, Site
 from .quantizer import ActQuantizer, Step
-from .trace import LINEAR, Traced
+from .trace import FUNCTION, LINEAR, Traced
 
 __all__ = ["Builder"]
 
+_ENDS = matching_layers.Head | matching_layers.Agreement | Records
+"""What the host reads, and nothing else."""
 _MOVES = (
     layers.Concat, layers.MaxPool, layers.Upsample, layers.Flatten, layers.Noise,
     matching_layers.Channels, matching_layers.Edges, matching_layers.Middle,
@@ -69,6 +72,14 @@ class Builder:
             if isinstance(t.layer, layers.Pointwise):
                 return self.put(t.name, t.layer, t.inputs[0])
             if isinstance(t.layer, matching_layers.Head) and self.comparable(t.inputs[0]):
+                return self.put(t.name, t.layer, t.inputs[0])
+            if isinstance(t.layer, matching_layers.Agreement):
+                if not all(isinstance(self.sites[i].layer, matching_layers.Head) for i in t.inputs):
+                    raise ValueError("its inputs must be two Disparity heads")
+                return self.put(t.name, t.layer, *t.inputs)
+            if isinstance(t.layer, Records) and isinstance(
+                self.linear_root(t.inputs[0]), layers.Linear
+            ):
                 return self.put(t.name, t.layer, t.inputs[0])
             if isinstance(t.layer, layers.Noise) and not self.is_closed(t.inputs[0]):
                 return self.put(t.name, t.layer, t.inputs[0])
@@ -129,6 +140,10 @@ class Builder:
             while isinstance(self.sites[root].layer, layers.Pointwise | layers.Noise):
                 functions.append(getattr(self.sites[root].layer, "function", None))
                 root = self.sites[root].inputs[0]
+            if isinstance(self.sites[root].layer, Records | matching_layers.Agreement):
+                raise ValueError(
+                    f'nothing may follow "{root}": the host reads candidates and consistency'
+                )
             for function in reversed(functions):
                 positive = self.keeps_positive(function, positive)
             if isinstance(self.sites[root].layer, layers.Add | layers.AvgPool) and not functions:
@@ -212,13 +227,14 @@ class Builder:
 
     def is_logits(self, name: str) -> bool:
         """Whether an output is an affine function of sums, which the host can apply."""
-        if isinstance(self.sites[name].layer, matching_layers.Head):
-            return True
+        root = self.linear_root(name)
+        return isinstance(root, layers.Linear | layers.AvgPool | _ENDS)
+
+    def linear_root(self, name: str) -> nn.Module | None:
+        """The layer of which a tensor is an affine function, if it is one."""
         while isinstance(self.sites[name].layer, layers.Pointwise):
             function = self.sites[name].layer.function
-            if isinstance(function, (nn.ReLU, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.SiLU)):
-                return False
-            if isinstance(function, nn.Sigmoid):
-                return False
+            if isinstance(function, FUNCTION):
+                return None
             name = self.sites[name].inputs[0]
-        return isinstance(self.sites[name].layer, layers.Linear | layers.AvgPool)
+        return self.sites[name].layer

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
 from . import functions, matching_ops, ops
+from .candidates import Chosen
 from .frozen import Frozen
 from .qat import QAT
 
@@ -135,6 +136,13 @@ class _Writer:
                 out = self.node(
                     "CostVolume", name, sources, domain=OWN_DOMAIN, shifts=op.shifts, form=op.form
                 )
+            case matching_ops.Consistency():
+                # The mean of neighbours, not their sum, is what the tensors hold.
+                taps = self.taps(inputs[0])
+                out = self.node(
+                    "Consistency", name, sources, domain=OWN_DOMAIN, parts=op.parts / taps,
+                    tolerance=op.tolerance / taps,
+                )  # fmt: skip
             case matching_ops.SubpixelArgMax():
                 out = self.node("SubpixelArgMax", name, sources, domain=OWN_DOMAIN, parts=op.parts)
             case matching_ops.Median():
@@ -144,6 +152,11 @@ class _Writer:
                 out = self.node(
                     "Resize", name, [sources[0], "", scales], mode="linear",
                     coordinate_transformation_mode="asymmetric",
+                )  # fmt: skip
+            case Chosen():
+                out = self.node(
+                    "Candidates", name, sources, domain=OWN_DOMAIN, count=op.count,
+                    channels=list(op.channels), thresholds=[float(t) for t in op.thresholds],
                 )  # fmt: skip
             case ops.Logits():
                 # The mean of a pool, not its sum, is what the tensor holds.

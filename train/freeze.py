@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from . import layers, matching_layers, matching_ops, ops
+from . import candidates, layers, matching_layers, matching_ops, ops
 from .exact import Chain, settle
 from .fold import Line, divided, double, line_or_function, rounded
 from .frozen import Frozen, Node
@@ -152,6 +153,10 @@ class _Freezer:
                 self.values[name] = self.cost(name, layer, x, y)
             case matching_layers.Head(), [x]:
                 self.values[name] = self.head(name, layer, x)
+            case matching_layers.Agreement(), [_Open() as x, _Open() as y]:
+                self.values[name] = self.agreement(name, layer.source.tolerance, x, y)
+            case candidates.Records(), [x]:
+                self.values[name] = self.records(name, layer.source, self.opened(x))
             case _:
                 raise ValueError(f"{type(layer).__name__} cannot be frozen here")
 
@@ -243,6 +248,43 @@ class _Freezer:
             node = self.add(f"{name}.crop", matching_ops.PadCrop(head.edges), node)
         # A code of subpixel is 1 / parts of a shift, and a shift is `factor` pixels.
         return _Open(node, (Line(np.full(1, head.factor / (head.parts * taps)), np.zeros(1)),))
+
+    def agreement(self, name: str, tolerance: float, x: _Open, y: _Open) -> _Open:
+        """Of codes of both heads, which are the same part of a pixel."""
+        units = []
+        for value in (x, y):
+            (line,) = value.functions
+            assert isinstance(line, Line)
+            units.append(float(line.gain[0]))
+        parts = round(1 / units[0])
+        if units[0] != units[1] or parts not in (2, 4, 8, 16, 32, 64) or parts * units[0] != 1:
+            raise ValueError(
+                "parts * factor of both heads must be one power of two from 2 to 64, not "
+                f"{1 / units[0]:g} and {1 / units[1]:g}"
+            )
+        op = matching_ops.Consistency(parts, math.floor(tolerance * parts))
+        return _Open(self.add(name, op, x.node, y.node), (Line(np.ones(1), np.zeros(1)),))
+
+    def records(self, name: str, source: candidates.Candidates, x: _Open) -> _Open:
+        """Records of accumulators: a threshold of what they stand for is one of themselves."""
+        (line,) = x.functions
+        assert isinstance(line, Line)
+        single, bounds = rounded(line), self.nodes[x.node].bounds
+        assert isinstance(single, Affine)
+        shape = self.spatial(x.node)
+        if len(shape) != 2:
+            raise ValueError(f"its input must have two axes of positions, not {shape}")
+        thresholds = []
+        for c in source.channels:
+            if single.gain[c] <= 0:
+                raise ValueError(f"the gain of channel {c} must be above 0, not {single.gain[c]}")
+            ends = int(bounds.low[c]), int(bounds.high[c])
+            thresholds.append(
+                candidates.first_code(single.gain[c], single.bias[c], source.threshold, *ends)
+            )
+        op = candidates.Chosen(math.prod(shape), source.count, source.channels, tuple(thresholds))
+        self.add(name, op, x.node)
+        return _Open(name, (Line(np.append(1, line.gain), np.append(0, line.bias)),))
 
     def average(self, name: str, layer: layers.AvgPool, x: _Closed) -> _Open:
         kernel, stride, whole = layer.kernel, layer.stride, layer.kernel is None

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 __all__ = [
-    "CostVolume", "Disparity", "Median", "PadCrop", "bilinear", "median", "pad_crop", "subpixel",
+    "Consistency", "CostVolume", "Disparity", "Median", "PadCrop", "bilinear", "consistency",
+    "median", "pad_crop", "subpixel",
 ]  # fmt: skip
 
 FORMS = ("difference", "product")
@@ -120,6 +121,19 @@ def median(x: Tensor) -> Tensor:
     return torch.stack(nine).median(0).values
 
 
+def consistency(left: Tensor, right: Tensor, parts: float, tolerance: float) -> Tensor:
+    """1 where the disparities of both views say the same, else 0; in ``parts`` of a position.
+
+    ``o[y, x] = |left[y, x] - right[y, x - s]| <= tolerance`` with ``s = floor(left[y, x] / parts +
+    1/2)``; left of the frame, at x < s, it is 0. Shapes: two tensors (frames, 1, height, width).
+    """
+    shift = (left.double() / parts + 0.5).floor().long()
+    at = torch.arange(left.shape[3], device=left.device) - shift
+    other = right.gather(3, at.clamp(min=0))
+    near = (left.double() - other.double()).abs() <= tolerance
+    return (near & (at >= 0)).to(left.dtype)
+
+
 def bilinear(x: Tensor, factor: int) -> Tensor:
     """``factor^2`` times ``x`` upsampled: sample ``i`` stays at ``factor * i``, linear between.
 
@@ -202,3 +216,25 @@ class Disparity(nn.Module):
         if self.smooth:
             codes = median(codes)
         return pad_crop(bilinear(codes, self.factor), self.edges) * self.unit
+
+
+class Consistency(nn.Module):
+    """Whether the disparities of the left and the right view, from two :class:`Disparity`, say the
+    same to within ``tolerance`` pixels: see :func:`consistency`. In training the left scores pass.
+
+    Raises
+    ------
+    ValueError
+        If ``tolerance`` is negative.
+    """
+
+    def __init__(self, tolerance: float = 1.0):
+        super().__init__()
+        if not tolerance >= 0:
+            raise ValueError(f"Consistency: tolerance must not be negative, not {tolerance}")
+        self.tolerance = tolerance
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        if self.training:
+            return left
+        return consistency(left, right, 1.0, self.tolerance)

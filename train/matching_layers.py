@@ -6,9 +6,21 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .coded import Coded
-from .matching import CostVolume, Disparity, PadCrop, median, pad_crop
+from .matching import Consistency, CostVolume, Disparity, PadCrop, median, pad_crop
 
-__all__ = ["Channels", "Cost", "Edges", "Head", "Middle"]
+__all__ = ["Agreement", "Channels", "Cost", "Edges", "Head", "Middle"]
+
+
+class Agreement(nn.Module):
+    """Whether two heads of stereo networks say the same."""
+
+    def __init__(self, source: Consistency):
+        super().__init__()
+        self.source = source
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        result: Tensor = self.source(left, right)
+        return result
 
 
 class Channels(nn.Module):

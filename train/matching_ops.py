@@ -10,7 +10,15 @@ from torch import Tensor
 from . import matching
 from .ops import Bounds
 
-__all__ = ["Bilinear", "Channels", "CostVolume", "Median", "PadCrop", "SubpixelArgMax"]
+__all__ = [
+    "Bilinear",
+    "Channels",
+    "Consistency",
+    "CostVolume",
+    "Median",
+    "PadCrop",
+    "SubpixelArgMax",
+]
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,21 @@ class Channels:
     def bounds(self, *inputs: Bounds) -> Bounds:
         part = slice(self.start, self.stop)
         return Bounds(inputs[0].low[part], inputs[0].high[part])
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Whether the disparities of both views, in ``parts`` of a position, say the same."""
+
+    parts: int
+    tolerance: int
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        left, right = inputs
+        return matching.consistency(left, right, self.parts, self.tolerance)
+
+    def bounds(self, *inputs: Bounds) -> Bounds:
+        return Bounds(np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64))
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from .bsq import BSQ
 from .dfq import DFQ
@@ -14,8 +14,10 @@ from .method import Method
 from .prune import Magnitude, Random
 from .schedule import Schedule
 from .squantizer import SQuantizer
+from .tables import table, values
 from .taylor import Taylor
 from .uniform import Uniform
+from .vision_recipe import TASKS, VisionRecipe, vision_recipe
 
 __all__ = [
     "METHODS", "DataChoice", "NetworkChoice", "Recipe",
@@ -133,8 +135,8 @@ def demo_recipe(seed: int = 0) -> Recipe:
     )
 
 
-def load_recipe(path: Path | str) -> Recipe:
-    """Read a recipe from a TOML file.
+def load_recipe(path: Path | str) -> Recipe | VisionRecipe:
+    """Read a recipe from a TOML file; ``task`` says which kind it is.
 
     Raises
     ------
@@ -150,93 +152,52 @@ def load_recipe(path: Path | str) -> Recipe:
     return parse_recipe(text, str(path))
 
 
-def parse_recipe(text: str, name: str = "recipe") -> Recipe:
+def parse_recipe(text: str, name: str = "recipe") -> Recipe | VisionRecipe:
     """The recipe in the text of a TOML file; what it leaves out has its default.
 
     Errors as :func:`load_recipe`.
     """
     try:
-        table = tomllib.loads(text)
+        given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"Recipe {name}: it must be TOML ({error}); correct it") from error
     try:
-        return _recipe(table)
+        return _recipe(given)
     except ValueError as error:
         raise ValueError(f"Recipe {name}: {error}") from error
 
 
-def _recipe(table: dict[str, Any]) -> Recipe:
-    values: dict[str, Any] = {}
-    if isinstance(table.get("data"), str):
-        table["data"] = {"name": table["data"]}
+def _recipe(given: dict[str, Any]) -> Recipe | VisionRecipe:
+    task = given.pop("task", "classification")
+    method = _method(table(given.pop("method", {}), "[method] "))
+    if isinstance(task, str) and task in TASKS:
+        return vision_recipe(task, method, given)
+    if task != "classification":
+        raise ValueError(f"task must be classification, {' or '.join(TASKS)}, not {task!r}")
+    made: dict[str, Any] = {"method": method}
+    if isinstance(given.get("data"), str):
+        given["data"] = {"name": given["data"]}
     for part, kind in (("data", DataChoice), ("network", NetworkChoice), ("schedule", Schedule)):
-        if part in table:
-            values[part] = kind(**_values(kind, table.pop(part), f"[{part}] "))
-    if "float_schedule" in table:
-        given = _values(Schedule, table.pop("float_schedule"), "[float_schedule] ")
-        values["float_schedule"] = replace(values.get("schedule", Schedule()), **given)
-    method = _table(table.pop("method", {}), "[method] ")
-    title = method.pop("name", "SQuantizer")
-    if title not in METHODS:
-        raise ValueError(f'[method] name must be one of {", ".join(METHODS)}, not "{title}"')
-    kind = METHODS[title]
-    values["method"] = kind(**_values(kind, method, "[method] "))
-    own = _table(table.pop("own", {}), "[own] ")
-    values["own"] = {name: _values(kind, part, f"[own.{name}] ") for name, part in own.items()}
-    for part in _PARTS:
-        table.pop(part, None)
-    values.update(_values(Recipe, table, ""))
-    return Recipe(**values)
+        if part in given:
+            made[part] = kind(**values(kind, given.pop(part), f"[{part}] "))
+    if "float_schedule" in given:
+        own = values(Schedule, given.pop("float_schedule"), "[float_schedule] ")
+        made["float_schedule"] = replace(made.get("schedule", Schedule()), **own)
+    layers = table(given.pop("own", {}), "[own] ")
+    made["own"] = {
+        name: values(type(method), part, f"[own.{name}] ") for name, part in layers.items()
+    }
+    made.update(values(Recipe, given, "", _PARTS))
+    return Recipe(**made)
 
 
 _PARTS = ("data", "network", "method", "own", "schedule", "float_schedule")
 
 
-def _table(value: object, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where.strip()} must be a table, not {value!r}")
-    return dict(value)
-
-
-def _values(kind: type[Any], table: object, where: str) -> dict[str, Any]:
-    """The values of a table whose keys must be fields of a dataclass, in the types of these."""
-    hints = get_type_hints(kind)
-    known = [f.name for f in fields(kind) if f.name not in _PARTS]
-    values = {}
-    for key, value in _table(table, where).items():
-        if key not in known:
-            raise ValueError(
-                f'{where}keys must be among {", ".join(known)}, not "{key}"; correct or remove it'
-            )
-        values[key] = _convert(where + key, value, hints[key])
-    return values
-
-
-def _convert(what: str, value: object, hint: Any) -> object:
-    """``value`` as the type that a field is declared with."""
-    match value:
-        case bool() if hint is bool:
-            return value
-        case bool():
-            pass
-        case int() if hint is int:
-            return value
-        case int() | float() if hint in (float, float | None):
-            return float(value)
-        case str() if hint is str:
-            return value
-        case list() if hint in _LISTS:
-            return tuple(_convert(f"{what}[{k}]", v, _LISTS[hint]) for k, v in enumerate(value))
-    raise ValueError(f"{what} must be {_KINDS.get(hint, 'of another type')}, not {value!r}")
-
-
-_LISTS: Mapping[Any, type] = {tuple[int, ...]: int, tuple[str, ...]: str}
-_KINDS: Mapping[Any, str] = {
-    bool: "true or false",
-    str: "a text",
-    int: "an integer",
-    float: "a number",
-    float | None: "a number",
-    tuple[int, ...]: "a list of integers",
-    tuple[str, ...]: "a list of texts",
-}
+def _method(given: dict[str, Any]) -> Method:
+    title = given.pop("name", "SQuantizer")
+    if title not in METHODS:
+        raise ValueError(f'[method] name must be one of {", ".join(METHODS)}, not "{title}"')
+    kind = METHODS[title]
+    made: Method = kind(**values(kind, given, "[method] "))
+    return made

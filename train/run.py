@@ -2,72 +2,48 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from . import networks
-from .card import Card, card
+from .card import card
 from .cifar10 import cifar10
 from .curves import curves
-from .data import Data, Split, carve
+from .data import Data, carve
 from .digits import digits
 from .distributed import barrier, first, group
-from .frozen import Frozen
 from .loop import Event, Progress, accuracy, fit
 from .prepare import prepare
 from .qat import QAT
 from .recipe import Recipe, demo_recipe, load_recipe
+from .runs import Run, log_to, open_work, plain, refuse_foreign, write
 from .schedule import Schedule, reproducible
+from .vision_recipe import VisionRecipe
+from .vision_run import run_vision
 
 __all__ = ["Run", "create", "demo", "load_data", "run"]
 
-FILES = ("model.onnx", "card.json", "vectors.npz", "train.log", "tensorboard")
 _EXAMPLES = 256
 _VECTORS = 1000
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a training left behind, and where.
-
-    ``path`` holds ``model.onnx`` (QONNX), ``card.json``, ``vectors.npz`` (``x``, ``y`` and
-    ``label`` of the first 1000 test images) and ``train.log`` (a line of JSON an epoch).
-    Accuracies are shares of all test images; ``float_accuracy`` is None where no float network
-    was trained.
-    """
-
-    path: Path
-    frozen: Frozen
-    card: Card
-    accuracy: float
-    float_accuracy: float | None
-
-    @property
-    def model(self) -> Path:
-        """The QONNX file."""
-        return self.path / "model.onnx"
-
-    @property
-    def vectors(self) -> Path:
-        """Test images with the answers of the frozen network."""
-        return self.path / "vectors.npz"
-
-
-def run(recipe: Recipe | Path | str, out: Path | str, *, progress: Progress | None = None) -> Run:
+def run(
+    recipe: Recipe | VisionRecipe | Path | str,
+    out: Path | str,
+    *,
+    progress: Progress | None = None,
+) -> Run:
     """Train what ``recipe`` (or the TOML file of one) says, and write the folder ``out``.
 
     The folder appears when all is done; an older run in its place is replaced. Until then the
     work is in ``OUT.partial``, from which the same recipe continues after an interruption; on a
     CPU to the same model, card and vectors, byte for byte. Under ``torchrun`` the processes share
-    each batch, and the first one writes.
+    each batch, and the first one writes; for stereo and detection there must be one.
 
     Raises
     ------
@@ -77,20 +53,24 @@ def run(recipe: Recipe | Path | str, out: Path | str, *, progress: Progress | No
     OSError
         If a file cannot be written.
     """
-    if not isinstance(recipe, Recipe):
+    if isinstance(recipe, Path | str):
         recipe = load_recipe(recipe)
     out = Path(out)
-    _refuse_foreign(out)
+    if isinstance(recipe, VisionRecipe):
+        return run_vision(recipe, out, progress)
+    refuse_foreign(out)
     data = load_data(recipe)
     with group(recipe.device), reproducible(recipe.threads), torch.random.fork_rng():
         work = out.with_name(f"{out.name}.partial")
         if first():
-            _open_work(work, recipe)
+            open_work(work, recipe)
         barrier()
         with curves(work / "tensorboard" if recipe.tensorboard and first() else None) as draw:
             result = _stages(recipe, data, work, out, _reporter(work, draw, progress))
         if first():
-            _write(result, data.test, data, work, out)
+            x = data.real(data.test.x[:_VECTORS]).numpy()
+            label = data.test.label[:_VECTORS]
+            write(result, {"x": x, "y": result.frozen(x), "label": label}, work)
         barrier()
     return result
 
@@ -184,62 +164,7 @@ def _prepared(recipe: Recipe, network: nn.Module, data: Data) -> QAT:
 
 def _reporter(work: Path, draw: Callable[[Event], None], progress: Progress | None) -> Progress:
     def report(event: Event) -> None:
-        # Times differ from run to run, so the log leaves them out.
-        line = {k: v for k, v in asdict(event).items() if k != "seconds"}
-        with (work / "train.log").open("a") as log:
-            log.write(json.dumps(line) + "\n")
         draw(event)
-        if progress:
-            progress(event)
+        log_to(work, event, progress)
 
     return report
-
-
-def _write(result: Run, test: Split, data: Data, work: Path, out: Path) -> None:
-    """All files into ``work``, and that to where ``out`` is."""
-    result.frozen.export(work / "model.onnx")
-    result.card.save(work / "card.json")
-    x = data.real(test.x[:_VECTORS]).numpy()
-    np.savez(work / "vectors.npz", x=x, y=result.frozen(x), label=test.label[:_VECTORS])
-    for leftover in [f for f in work.iterdir() if f.name not in FILES]:
-        leftover.unlink()
-    old = out.with_name(f"{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    work.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def plain(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON takes it."""
-    document: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
-    document["method"] = {"name": type(recipe.method).__name__, **document["method"]}
-    return document
-
-
-def _refuse_foreign(out: Path) -> None:
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists() and not (out / "card.json").is_file():
-        raise ValueError(
-            f"Output {out}: it must be new, empty or an older run, and holds something else; "
-            "choose another folder"
-        )
-
-
-def _open_work(work: Path, recipe: Recipe) -> None:
-    """``OUT.partial``, new or left by an interrupted run of the same recipe; one that came to no
-    checkpoint is made new."""
-    note, text = work / "recipe.json", json.dumps(plain(recipe), indent=2) + "\n"
-    if note.is_file() and not any(work.glob("*.pt")):
-        shutil.rmtree(work)
-    if note.is_file() and note.read_text() != text:
-        raise ValueError(
-            f"Output {work}: it must be left by the same recipe, and is of another; remove it"
-        )
-    if not note.is_file():
-        work.mkdir(parents=True, exist_ok=True)
-        new = note.with_suffix(".new")
-        new.write_text(text)
-        new.replace(note)

@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 from torch.nn.utils import parametrize
 
-from . import layers, matching, matching_layers
+from . import candidates, layers, matching, matching_layers
 from .calls import arguments, as_module
 from .layers import Pointwise
 
@@ -20,12 +20,16 @@ __all__ = ["Scalar", "Traced", "trace"]
 LINEAR = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linear)
 NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 FUNCTION = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.Sigmoid)
-MATCHING = (matching.CostVolume, matching.Disparity, matching.Median, matching.PadCrop)
+OWN = (
+    candidates.Candidates, matching.Consistency, matching.CostVolume, matching.Disparity,
+    matching.Median, matching.PadCrop,
+)  # fmt: skip
 NOISE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 KNOWN = (
     "Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, "
     "LeakyReLU, Hardswish, SiLU, Sigmoid, max and average pools, add, cat, Upsample, interpolate, "
-    "flatten, Dropout, slices of channels, CostVolume, Disparity, Median, PadCrop"
+    "flatten, Dropout, slices of channels, Candidates, Consistency, CostVolume, Disparity, "
+    "Median, PadCrop"
 )
 
 
@@ -97,7 +101,7 @@ class _Tracer(fx.Tracer):
     """Our own modules are layers, not to be looked into."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, MATCHING) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, OWN) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Walk:
@@ -174,6 +178,9 @@ class _Walk:
         if isinstance(module, matching.CostVolume):
             self.add(node, name, matching_layers.Cost(module), *self.sources(node, 2))
             return
+        if isinstance(module, matching.Consistency):
+            self.add(node, name, matching_layers.Agreement(module), *self.sources(node, 2))
+            return
         (source,) = self.sources(node, 1)
         _check_plain(module)
         match module:
@@ -181,6 +188,8 @@ class _Walk:
                 self.add(node, name, matching_layers.Edges(module), source)
             case matching.Median():
                 self.add(node, name, matching_layers.Middle(), source)
+            case candidates.Candidates():
+                self.add(node, name, candidates.Records(module), source)
             case matching.Disparity():
                 self.add(node, name, matching_layers.Head(module), source)
             case nn.Identity():

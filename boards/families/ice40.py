@@ -78,5 +78,5 @@ ICE40 = Family(
         "bram": "ICESTORM_RAM",
     },
     fabric=lambda board: "ice40up" if board.device == "up5k" else "ice40",
-    link=Cost(2150, 850, 0, 2),
+    link=Cost(1750, 850, 0, 2),
 )

@@ -55,6 +55,79 @@ def cost_volume(spec: Spec) -> Rule:
     return _Cost(shape, pairs, text)
 
 
+@dataclass(frozen=True)
+class _Records:
+    """Number and channels of the first positions that reach a limit, by channel."""
+
+    shape: tuple[int, ...]
+    positions: int
+    limits: Sequence[tuple[int, Fraction]]
+
+    def needs(self, flat: Index) -> Iterable[tuple[int, Index]]:
+        # Which position it is nobody knows before: all of the channels tested and asked for.
+        asked = {c - 1 for c in (flat // self.shape[3]).tolist() if c > 0}
+        every = asked | {c for c, _ in self.limits}
+        starts = np.array(sorted(every), dtype=np.int64)[:, None] * self.positions
+        yield 0, (starts + np.arange(self.positions)).reshape(-1)
+
+    def compute(self, flat: Sequence[int], reader: Reader) -> dict[int, Value]:
+        found = [
+            at
+            for at in range(self.positions)
+            if any(reader.value(0, c * self.positions + at) >= t for c, t in self.limits)
+        ]
+        result = {}
+        for f in flat:
+            channel, number = divmod(f, self.shape[3])
+            if number >= len(found):
+                result[f] = Fraction(0 if channel else -1)
+            elif channel == 0:
+                result[f] = Fraction(found[number])
+            else:
+                result[f] = reader.value(0, (channel - 1) * self.positions + found[number])
+        return result
+
+
+def candidates(spec: Spec) -> Rule:
+    _, channels, height, width = spec.shape()
+    tested, given = spec.attributes["channels"], spec.attributes["thresholds"]
+    limits = [(int(c), Fraction(t)) for c, t in zip(tested, given, strict=True)]
+    shape = (1, 1 + channels, 1, int(spec.attributes["count"]))
+    return _Records(shape, height * width, limits)
+
+
+@dataclass(frozen=True)
+class _Same:
+    """Whether a disparity and that of the place it leads to are near each other."""
+
+    shape: tuple[int, ...]
+    parts: Fraction
+    tolerance: Fraction
+
+    def needs(self, flat: Index) -> Iterable[tuple[int, Index]]:
+        yield 0, flat
+        # Where it leads to nobody knows before: the row up to there.
+        width = self.shape[3]
+        starts = flat - flat % width
+        rows = [np.arange(a, b + 1) for a, b in zip(starts, flat, strict=True)]
+        yield 1, np.concatenate([np.zeros(0, dtype=np.int64), *rows])
+
+    def compute(self, flat: Sequence[int], reader: Reader) -> dict[int, Value]:
+        result = {}
+        for f in flat:
+            left = reader.value(0, f)
+            shift = decide(math.floor, left / self.parts + Fraction(1, 2))
+            near = shift <= f % self.shape[3]
+            if near:
+                near = abs(left - reader.value(1, f - shift)) <= self.tolerance
+            result[f] = Fraction(int(near))
+        return result
+
+
+def consistency(spec: Spec) -> Rule:
+    return _Same(spec.shape(), spec.number("parts", 1.0), spec.number("tolerance", 1.0))
+
+
 def subpixel(spec: Spec) -> Rule:
     _, channels, height, width = spec.shape()
     parts = int(spec.attributes["parts"])
@@ -118,6 +191,10 @@ def linear(spec: Spec, factor: int) -> Rule:
 
 
 MATCHING: Mapping[str, Callable[[Spec], Rule]] = {
-    "CostVolume": cost_volume, "Median": median, "SubpixelArgMax": subpixel,
-}  # fmt: skip
+    "Candidates": candidates,
+    "Consistency": consistency,
+    "CostVolume": cost_volume,
+    "Median": median,
+    "SubpixelArgMax": subpixel,
+}
 """Each operator by name."""

@@ -271,6 +271,13 @@ class Call:
             raise CompileError(f'attribute "{name}" must be finite, not {value}')
         return Fraction(value)
 
+    def numbers(self, name: str) -> tuple[Fraction, ...]:
+        """An attribute that is a list of floats: their exact values."""
+        values = self._attribute(name, list, None)
+        if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+            raise CompileError(f'attribute "{name}" must be finite numbers')
+        return tuple(Fraction(v) for v in values)
+
     def text(self, name: str, default: str, *allowed: str) -> str:
         """An attribute that is one of some words."""
         value: str = self._attribute(name, str, default)

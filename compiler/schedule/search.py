@@ -66,8 +66,7 @@ class Search:
     def _split(self) -> None:
         """Share the products of each output evenly among its parts."""
         outputs = len(self.counts)
-        by_bank = np.zeros((self.ring, outputs), np.int64)
-        np.add.at(by_bank, self.bank, self.counts.T)
+        by_bank = _summed(self.counts.T, self.bank, self.ring)
         extra = np.arange(outputs)[:, None] + np.arange(self.ring)
         parts = np.arange(self.parts)[:, None, None]
         self.share = (by_bank.T + (extra + parts) % self.parts) // self.parts
@@ -221,19 +220,13 @@ class Search:
             a, b = a[chosen], b[chosen]
         if not len(a):
             return False
-        by_lane = np.zeros((self.lanes, len(self.bank)), np.int64)
-        np.add.at(by_lane, self.lane[0], self.counts)
+        by_lane = _summed(self.counts, self.lane[0], self.lanes)
         bank_a, bank_b = self.bank[a], self.bank[b]
         change = by_lane[:, b] - by_lane[:, a]
         cells_a, cells_b = self.cells[:, bank_a], self.cells[:, bank_b]
         up = self._weigh(cells_a + change) - self._weigh(cells_a)
         down = self._weigh(cells_b - change) - self._weigh(cells_b)
-        place = np.arange(self.lanes)[:, None]
-        candidates = np.broadcast_to(np.arange(len(a)), up.shape)
-        rings = np.broadcast_to(place // self.ring, up.shape)
-        change_of_sums = np.zeros((len(costs), self.ring, len(a)))
-        np.add.at(change_of_sums, (rings, (bank_a - place) % self.ring, candidates), up)
-        np.add.at(change_of_sums, (rings, (bank_b - place) % self.ring, candidates), down)
+        change_of_sums = self._by_rotation(up, bank_a) + self._by_rotation(down, bank_b)
         new = self._costs(np.moveaxis(sums[:, :, None] + change_of_sums, 1, 2))
         gain = (self._soft(new, costs) - self._soft(costs, costs)[:, None]).sum(axis=0)
         q = int(np.argmin(gain))
@@ -242,10 +235,13 @@ class Search:
         self.bank[a[q]], self.bank[b[q]] = bank_b[q], bank_a[q]
         self.cells[:, bank_a[q]] += change[:, q]
         self.cells[:, bank_b[q]] -= change[:, q]
-        by_bank = np.zeros((self.ring, len(self.counts)), np.int64)
-        np.add.at(by_bank, self.bank, self.counts.T)
-        self.share = by_bank.T[None].copy()
+        self.share = _summed(self.counts.T, self.bank, self.ring).T[None].copy()
         return True
+
+    def _by_rotation(self, cells: Float, bank: Int) -> Float:
+        """(rings, ring, swaps): of (lanes, swaps), that of the lane which reads ``bank``."""
+        lane = (bank - np.arange(self.ring)[:, None]) % self.ring
+        return np.take_along_axis(cells.reshape(-1, self.ring, len(bank)), lane[None], 1)
 
     def _share_out(self) -> bool:
         """Move single products of outputs from one part to another."""
@@ -284,3 +280,9 @@ class Search:
         self.cells[self.lane[k, o], b] -= 1
         self.cells[self.lane[to, o], b] += 1
         return bool(chosen)
+
+
+def _summed(rows: Int, places: Int, count: int) -> Int:
+    """For each of ``count`` places the sum of the rows that go there."""
+    there = places == np.arange(count)[:, None]
+    return (there.astype(np.float64) @ rows).astype(np.int64)  # exact, and faster than add.at

@@ -1,6 +1,7 @@
 """Functions of one integer, another for each channel, by one circuit that all channels share."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from amaranth.hdl import Cat, Signal
@@ -144,10 +145,16 @@ def choose(
     ``fabric`` is what there is to make it of.
     """
     steps = tuple(s.within(r) for s, r in zip(steps, ranges, strict=True))
-    fitted = Affine.fit(steps, ranges) if multiply and fabric.factor_bits else None
+    fitted = _fit(steps, ranges) if multiply and fabric.factor_bits else None
     if fitted is not None and fitted.factor_bits <= fabric.factor_bits:
         return replace(fitted, fabric=fabric)
     return Search(Range.span(ranges), steps, fabric)
+
+
+@lru_cache(maxsize=256)
+def _fit(steps, ranges):
+    """A plan asks for the same functions of a layer many times."""
+    return Affine.fit(steps, ranges)
 
 
 def _cycles(store):

@@ -4,7 +4,7 @@
 // bit in that. The address bits that a word of two or four bytes has no use for enable its bytes.
 //
 // MODE says what a port puts out while it writes: 0 what it did before, 1 the new word, 2 the old
-// one. There is one clock. What a port reads while the other one writes it is the inverse of what
+// one. RST sets what it puts out to 0, also without CE. There is one clock. What a port reads while the other one writes it is the inverse of what
 // was there: nobody may rely on it.
 module sqwire_block #(
   parameter BYTE = 9, WIDTH_A = 18, WIDTH_B = 18, MODE_A = 0, MODE_B = 0,
@@ -12,7 +12,7 @@ module sqwire_block #(
   parameter HALF = 18,
   parameter [1024*HALF-1:0] INIT = 0
 ) (
-  input CLKA, CEA, WREA, CLKB, CEB, WREB,
+  input CLKA, CEA, WREA, RSTA, CLKB, CEB, WREB, RSTB,
   input [13:0] ADA, ADB,
   input [4*BYTE-1:0] DIA, DIB,
   output reg [4*BYTE-1:0] DOA, DOB
@@ -63,12 +63,14 @@ module sqwire_block #(
   wire [LINE-1:0] new_b = MODE_B == 1 ? old_b & ~bits_b | data_b & bits_b : old_b;
 
   always @(posedge CLKA) begin
-    if (CEA & (~WREA | MODE_A != 0)) DOA <= new_a >> place_a & ~({LINE{1'b1}} << WIDTH_A);
+    if (RSTA) DOA <= 0;
+    else if (CEA & (~WREA | MODE_A != 0)) DOA <= new_a >> place_a & ~({LINE{1'b1}} << WIDTH_A);
     for (k = 0; k < LINE; k = k + 1) if (bits_a[k]) mem[ADA[13:5]][k] <= data_a[k];
   end
 
   always @(posedge CLKB) begin
-    if (CEB & (~WREB | MODE_B != 0)) DOB <= new_b >> place_b & ~({LINE{1'b1}} << WIDTH_B);
+    if (RSTB) DOB <= 0;
+    else if (CEB & (~WREB | MODE_B != 0)) DOB <= new_b >> place_b & ~({LINE{1'b1}} << WIDTH_B);
     for (k = 0; k < LINE; k = k + 1) if (bits_b[k]) mem[ADB[13:5]][k] <= data_b[k];
   end
 endmodule

@@ -70,8 +70,8 @@ module DP16KD #(
       INITVAL_00
     })
   ) block (
-    .CLKA(CLKA), .CEA(CEA & ~CSA2 & ~CSA1 & ~CSA0), .WREA(WEA),
-    .CLKB(CLKB), .CEB(CEB & ~CSB2 & ~CSB1 & ~CSB0), .WREB(WEB),
+    .CLKA(CLKA), .CEA(CEA & ~CSA2 & ~CSA1 & ~CSA0), .WREA(WEA), .RSTA(1'b0),
+    .CLKB(CLKB), .CEB(CEB & ~CSB2 & ~CSB1 & ~CSB0), .WREB(WEB), .RSTB(1'b0),
     .ADA({ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0}),
     .ADB({ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0}),
     .DIA({DATA_WIDTH_A == 36 ? dib : 18'd0, dia}), .DIB({18'd0, dib}),

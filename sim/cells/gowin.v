@@ -71,11 +71,12 @@ module SP #(
       INIT_RAM_00
     })
   ) block (
-    .CLKA(CLK), .CEA(CE), .WREA(WRE), .ADA(AD), .DIA(DI), .DOA(DO),
-    .CLKB(CLK), .CEB(1'b0), .WREB(1'b0), .ADB(14'd0), .DIB(32'd0), .DOB()
+    .CLKA(CLK), .CEA(CE), .WREA(WRE), .RSTA(RESET), .ADA(AD), .DIA(DI), .DOA(DO),
+    .CLKB(CLK), .CEB(1'b0), .WREB(1'b0), .RSTB(1'b0), .ADB(14'd0), .DIB(32'd0), .DOB()
   );
 
-  always @* if (RESET) $fatal(1, "SP: there is no model of its reset");
+  always @* if (RESET_MODE != "SYNC" && (RESET))
+    $fatal(1, "SP: there is no model of its asynchronous reset");
 endmodule
 
 module SPX9 #(
@@ -121,11 +122,12 @@ module SPX9 #(
       INIT_RAM_00
     })
   ) block (
-    .CLKA(CLK), .CEA(CE), .WREA(WRE), .ADA(AD), .DIA(DI), .DOA(DO),
-    .CLKB(CLK), .CEB(1'b0), .WREB(1'b0), .ADB(14'd0), .DIB(36'd0), .DOB()
+    .CLKA(CLK), .CEA(CE), .WREA(WRE), .RSTA(RESET), .ADA(AD), .DIA(DI), .DOA(DO),
+    .CLKB(CLK), .CEB(1'b0), .WREB(1'b0), .RSTB(1'b0), .ADB(14'd0), .DIB(36'd0), .DOB()
   );
 
-  always @* if (RESET) $fatal(1, "SPX9: there is no model of its reset");
+  always @* if (RESET_MODE != "SYNC" && (RESET))
+    $fatal(1, "SPX9: there is no model of its asynchronous reset");
 endmodule
 
 module SDPB #(
@@ -172,11 +174,12 @@ module SDPB #(
       INIT_RAM_00
     })
   ) block (
-    .CLKA(CLKA), .CEA(CEA), .WREA(1'b1), .ADA(ADA), .DIA(DI), .DOA(),
-    .CLKB(CLKB), .CEB(CEB), .WREB(1'b0), .ADB(ADB), .DIB(32'd0), .DOB(DO)
+    .CLKA(CLKA), .CEA(CEA), .WREA(1'b1), .RSTA(RESETA), .ADA(ADA), .DIA(DI), .DOA(),
+    .CLKB(CLKB), .CEB(CEB), .WREB(1'b0), .RSTB(RESETB), .ADB(ADB), .DIB(32'd0), .DOB(DO)
   );
 
-  always @* if (RESETA | RESETB) $fatal(1, "SDPB: there is no model of its reset");
+  always @* if (RESET_MODE != "SYNC" && (RESETA | RESETB))
+    $fatal(1, "SDPB: there is no model of its asynchronous reset");
 endmodule
 
 module SDPX9B #(
@@ -223,11 +226,12 @@ module SDPX9B #(
       INIT_RAM_00
     })
   ) block (
-    .CLKA(CLKA), .CEA(CEA), .WREA(1'b1), .ADA(ADA), .DIA(DI), .DOA(),
-    .CLKB(CLKB), .CEB(CEB), .WREB(1'b0), .ADB(ADB), .DIB(36'd0), .DOB(DO)
+    .CLKA(CLKA), .CEA(CEA), .WREA(1'b1), .RSTA(RESETA), .ADA(ADA), .DIA(DI), .DOA(),
+    .CLKB(CLKB), .CEB(CEB), .WREB(1'b0), .RSTB(RESETB), .ADB(ADB), .DIB(36'd0), .DOB(DO)
   );
 
-  always @* if (RESETA | RESETB) $fatal(1, "SDPX9B: there is no model of its reset");
+  always @* if (RESET_MODE != "SYNC" && (RESETA | RESETB))
+    $fatal(1, "SDPX9B: there is no model of its asynchronous reset");
 endmodule
 
 module DPB #(
@@ -275,13 +279,14 @@ module DPB #(
       INIT_RAM_00
     })
   ) block (
-    .CLKA(CLKA), .CEA(CEA), .WREA(WREA), .ADA(ADA), .DIA({16'd0, DIA}), .DOA(doa),
-    .CLKB(CLKB), .CEB(CEB), .WREB(WREB), .ADB(ADB), .DIB({16'd0, DIB}), .DOB(dob)
+    .CLKA(CLKA), .CEA(CEA), .WREA(WREA), .RSTA(RESETA), .ADA(ADA), .DIA({16'd0, DIA}), .DOA(doa),
+    .CLKB(CLKB), .CEB(CEB), .WREB(WREB), .RSTB(RESETB), .ADB(ADB), .DIB({16'd0, DIB}), .DOB(dob)
   );
   assign DOA = doa[15:0];
   assign DOB = dob[15:0];
 
-  always @* if (RESETA | RESETB) $fatal(1, "DPB: there is no model of its reset");
+  always @* if (RESET_MODE != "SYNC" && (RESETA | RESETB))
+    $fatal(1, "DPB: there is no model of its asynchronous reset");
 endmodule
 
 module DPX9B #(
@@ -329,11 +334,12 @@ module DPX9B #(
       INIT_RAM_00
     })
   ) block (
-    .CLKA(CLKA), .CEA(CEA), .WREA(WREA), .ADA(ADA), .DIA({18'd0, DIA}), .DOA(doa),
-    .CLKB(CLKB), .CEB(CEB), .WREB(WREB), .ADB(ADB), .DIB({18'd0, DIB}), .DOB(dob)
+    .CLKA(CLKA), .CEA(CEA), .WREA(WREA), .RSTA(RESETA), .ADA(ADA), .DIA({18'd0, DIA}), .DOA(doa),
+    .CLKB(CLKB), .CEB(CEB), .WREB(WREB), .RSTB(RESETB), .ADB(ADB), .DIB({18'd0, DIB}), .DOB(dob)
   );
   assign DOA = doa[17:0];
   assign DOB = dob[17:0];
 
-  always @* if (RESETA | RESETB) $fatal(1, "DPX9B: there is no model of its reset");
+  always @* if (RESET_MODE != "SYNC" && (RESETA | RESETB))
+    $fatal(1, "DPX9B: there is no model of its asynchronous reset");
 endmodule

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BCCD_HEAD", "YOLO_TINY_HEADS", "Found", "Head", "decode", "drawn", "suppress"]
+__all__ = ["BCCD_HEAD", "YOLO_TINY_HEADS", "Found", "Head", "decode", "drawn", "spread", "suppress"]
 
 Single = NDArray[np.float32]
 
@@ -77,7 +77,11 @@ def decode(
     overlap: float = 0.5,
     most: int = 300,
 ) -> Found:
-    """Boxes of one picture from the outputs (channels, height, width) of its heads.
+    """Boxes of one picture from the outputs of its heads.
+
+    An output is a map (channels, height, width), or records of candidates (1 + channels, 1, count).
+    Boxes are the same if the threshold of the candidates is not above this one and none of them
+    was dropped.
 
     Objectness is compared as a logit, since a sigmoid only rises; candidates are decoded, sorted
     and suppressed class by class. ``size`` is (height, width) of the picture, which boxes are cut
@@ -91,6 +95,8 @@ def decode(
     boxes, scores, labels = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
     limit = np.log(threshold / (1 - threshold))
     for output, head in zip(outputs, heads, strict=True):
+        if output.ndim == 3 and output.shape[:2] == (1 + head.channels, 1):
+            output = spread(output, (-(-size[0] // head.stride), -(-size[1] // head.stride)))
         if output.ndim != 3 or output.shape[0] != head.channels:
             raise ValueError(
                 f"Head: an output must have {head.channels} channels and two axes of cells, not "
@@ -115,6 +121,29 @@ def decode(
     kept = suppress(every, score, label, overlap)
     kept = kept[score[kept] >= threshold][:most]
     return Found(every[kept], score[kept], label[kept])
+
+
+def spread(records: Single, shape: tuple[int, int]) -> Single:
+    """Records of candidates (1 + channels, 1, count) as a map (channels, *shape), which is minus
+    infinity where nobody says what it is. See :class:`sqwire.hw.candidates.Candidates`.
+
+    Raises
+    ------
+    ValueError
+        If a record is of no position of the map.
+    """
+    numbers, codes = records[0, 0], records[1:, 0]
+    at = numbers[numbers >= 0]
+    height, width = shape
+    wrong = at[(at >= height * width) | (at != np.floor(at))]
+    if wrong.size:
+        raise ValueError(
+            f"Candidates: positions must be whole numbers up to {height * width - 1} in a map of "
+            f"{height}x{width}, not {wrong[0]:g}; was the picture of another size?"
+        )
+    result = np.full((len(codes), height * width), -np.inf, dtype=np.float32)
+    result[:, at.astype(np.int64)] = codes[:, numbers >= 0]
+    return result.reshape(-1, height, width)
 
 
 def suppress(

@@ -88,7 +88,8 @@ def train(
         print(trained.card.to_json(), end="")
     else:
         print(trained.card)
-        print(f"accuracy {trained.accuracy:.2%}, {trained.card.zeros:.1%} zeros: {trained.model}")
+        known = "" if trained.accuracy is None else f"accuracy {trained.accuracy:.2%}, "
+        print(f"{known}{trained.card.zeros:.1%} zeros: {trained.model}")
 
 
 @app.command()
@@ -116,7 +117,7 @@ def compile(
     if as_json:
         print(build.plan.to_json(), end="")
     else:
-        Console(width=max(150, Console().width)).print(plan_table(build))
+        Console(width=max(190, Console().width)).print(plan_table(build))
         print(f"compiled: {build.design}")
 
 

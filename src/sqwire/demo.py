@@ -45,10 +45,10 @@ class Report:
         """The rows of the table."""
         card, plan, cells = self.trained.card, self.build.plan, self.synth.network
         fmax, latency = self.synth.fmax_hz, plan.latency_cycles
-        plain = self.trained.float_accuracy
+        plain, sparse = self.trained.float_accuracy, self.trained.accuracy
         rows = [
             ("test accuracy, float", "-" if plain is None else f"{plain:.2%}"),
-            ("test accuracy, sparse and 4-bit", f"{self.trained.accuracy:.2%}"),
+            ("test accuracy, sparse and 4-bit", "-" if sparse is None else f"{sparse:.2%}"),
         ]
         rows += [
             (f"zeros in {layer.name}", f"{layer.zeros:.1%} of {layer.weights:,}")

@@ -23,10 +23,10 @@ def plan_table(build: Build) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("layer", "operator", "engine"):
         table.add_column(name, no_wrap=True)
-    names = ("out", "bits", "weights", "zeros", "adders", "lanes", "used", "cycles")
-    for name in (*names, "LUT", "DSP", "BRAM"):
-        table.add_column(name, justify="right")
-    slowest = max(layer.cycles for layer in planned.layers)
+    names = ("out", "bits", "weights", "zeros", "adders", "lanes", "banks", "used", "cycles")
+    for name in (*names, "limit", "kbit", "LUT", "FF", "DSP", "BRAM"):
+        table.add_column(name, justify="right", no_wrap=True)
+    slowest = max(layer.least_cycles for layer in planned.layers)
     for layer in planned.layers:
         tensor = graph.tensors[layer.name]
         zeros = f"{1 - layer.nonzeros / layer.weights:.1%}" if layer.weights else ""
@@ -40,16 +40,28 @@ def plan_table(build: Build) -> Table:
             zeros,
             str(layer.adders or ""),
             f"{layer.lanes} {layer.multiplier}" if layer.lanes else "",
+            str(layer.banks or ""),
             f"{layer.utilisation:.0%}" if layer.lanes else "",
-            f"{layer.cycles}{'*' if layer.cycles == slowest else ''}",
-            str(layer.luts or ""),
-            str(layer.dsps or ""),
-            str(layer.brams or ""),
+            str(layer.cycles),
+            f"{layer.limit}{'*' if layer.least_cycles == slowest else ''}",
+            _kbit(layer.memory_bits),
+            *(str(n or "") for n in (layer.luts, layer.ffs, layer.dsps, layer.brams)),
         )
+        for queue in planned.memories:
+            if queue.node == layer.name:
+                size = f"{queue.depth} x {queue.bits}"
+                cells = [f"  {queue.name}", "queue", "memory", size, *[""] * 9]
+                held = (
+                    _kbit(queue.depth * queue.bits),
+                    str(queue.luts),
+                    "",
+                    "",
+                    str(queue.brams or ""),
+                )
+                table.add_row(*cells, *held, style="dim")
     table.caption = (
-        f"a frame every {planned.cycles_per_frame} cycles (* sets them), "
-        f"latency {planned.latency_cycles}"
-        + "".join(f"; queue of {j.depth} before {j.node}" for j in planned.joins)
+        f"a frame every {planned.cycles_per_frame} cycles, latency {planned.latency_cycles}; "
+        "* could be no faster; queues count in their layers too"
     )
     if len(planned.inputs) + len(planned.outputs) > 2:
         ends = zip(planned.outputs, (output.node for output in graph.outputs), strict=True)
@@ -57,6 +69,10 @@ def plan_table(build: Build) -> Table:
             f"{name} (of {node})" for name, node in ends
         )
     return table
+
+
+def _kbit(bits: int) -> str:
+    return f"{bits / 1000:.1f}" if bits else ""
 
 
 def inspection_table(found: Inspection) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -97,15 +98,24 @@ def compile(
 def _target(fps: float | None, fit: bool, board: str, clock_hz: float) -> Target:
     from .boards.catalog import find_board
     from .boards.fit import target_for
-    from .compiler.choose import Target
+    from .boards.speeds import memory_hz, pll_hz
+    from .compiler.choose import Clock, Target
 
-    if fps is None and not fit:
-        return Target()
     if fps is not None and fit:
         raise ValueError("compile: fps must be given or fit, not both")
     if not clock_hz > 0 or (fps is not None and not 0 < fps <= clock_hz):
         raise ValueError(f"compile: fps must be above 0 and at most the clock, not {fps}")
-    return target_for(find_board(board), None if fps is None else int(clock_hz / fps))
+    found = find_board(board)
+    if clock_hz > (most := pll_hz(found)):
+        raise ValueError(
+            f"compile: --clock must be at most {most / 1e6:g} MHz, which the PLL of {board} makes, "
+            f"not {clock_hz / 1e6:g}"
+        )
+    clock = Clock(clock_hz, memory_hz(found))
+    if fps is None and not fit:
+        return Target(clock=clock)
+    target = target_for(found, None if fps is None else int(clock_hz / fps))
+    return replace(target, clock=clock)
 
 
 def inspect(model: Path | str | bytes) -> Inspection:

@@ -9,7 +9,6 @@ from sqwire.compiler import frontend, passes
 from sqwire.compiler.build import Build, compile_model
 from sqwire.compiler.choose import Target
 from sqwire.compiler.cost import Cost
-from sqwire.compiler.errors import CompileError
 from sqwire.compiler.folding import Fold
 from sqwire.compiler.plan import plan
 from sqwire.sim.verify import verify
@@ -86,16 +85,6 @@ def test_fit_is_faster_on_a_larger_board(graph):
     ]
     assert cycles == sorted(cycles, reverse=True)
     assert cycles[-1] == 64
-
-
-def test_rate_above_a_position_a_cycle_is_refused_with_the_layer(graph):
-    with pytest.raises(CompileError, match=r"at least 64 cycles \(layer .* not 63; lower --fps"):
-        plan(graph, Target(63, PLENTY))
-
-
-def test_what_does_not_fit_is_refused_with_the_resource(graph):
-    with pytest.raises(CompileError, match="luts must be at most 100, .* use --fit"):
-        plan(graph, Target(2000, dataclasses.replace(PLENTY, luts=100)))
 
 
 @pytest.mark.parametrize("folds", [FOLDS, SPLIT], ids=["rings", "split"])

@@ -57,7 +57,7 @@ def test_memories_are_blocks_where_cells_are_dear_and_cells_where_blocks_are(gra
 def test_where_prices_move_all_layers_that_are_alike_some_are_moved(graph):
     chooser = Chooser(graph, Streams(graph, "ice40"))
     blocks, cells = (
-        chooser.choose(Target(INTERVAL, dataclasses.replace(PLENTY, **room), fabric="ice40"))
+        chooser.within(INTERVAL, dataclasses.replace(PLENTY, **room))
         for room in ({"luts": 2600}, {"brams": 16})
     )
     mixed = list(chooser._between(blocks, cells))

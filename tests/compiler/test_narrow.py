@@ -90,6 +90,22 @@ def median():
     return net
 
 
+def both_views():
+    net = Net(3, 7)
+    a = net.conv(kernel=3)
+    left, right = net.conv(a, out=1), net.conv(a, out=1, kernel=3)
+    net.add(ops_vision.Consistency(2, 1), left, right)
+    return net
+
+
+def candidates():
+    net = Net(4, 5)
+    net.conv(kernel=3)
+    net.linear(out=3)
+    net.add(ops_vision.Candidates(4, (1,), (1,)))
+    return net
+
+
 def global_max_pool():
     return pool((4, 4), (1, 1))
 
@@ -243,7 +259,9 @@ def frames(graph, count):
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-@pytest.mark.parametrize("net", (*NETS, median), ids=lambda net: net.__name__)
+@pytest.mark.parametrize(
+    "net", (*NETS, median, both_views, candidates), ids=lambda net: net.__name__
+)
 def test_network_equals_the_graph_and_its_cycles_the_plan(net, lanes):
     graph = net().graph()
     hold(graph, folded(graph, lanes))

@@ -17,6 +17,7 @@ from sqwire.train.voc import Annotation
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "detect.py"
 SIZE = (48, 64)
+COUNT = 20
 
 
 def samples(count: int):
@@ -42,7 +43,8 @@ def frozen() -> train.Frozen:
     pictures = samples(12)
     example = torch.tensor(np.stack([p for p, _ in pictures[:4]]).transpose(0, 3, 1, 2)).float()
     method = train.SQuantizer(zeros=0.5, delay=40, scope="global")
-    qat = train.prepare(cells(width=2), method, example, input_bits=8, input_scale=1.0)
+    network = cells(width=2, count=COUNT, threshold=0.01)
+    qat = train.prepare(network, method, example, input_bits=8, input_scale=1.0)
     losses: list[float] = []
     fit_detector(
         qat, pictures, StepSchedule(60, 4, 1e-2, warmup=5),
@@ -68,6 +70,14 @@ def test_graph_equals_torch_in_every_layer(frozen, images, build):
     traced = build.graph.trace(build.graph.input.quantize(images))
     for name, want in frozen.trace(images).items():
         assert np.array_equal(traced[name].transpose(0, 3, 1, 2), want), name
+
+
+def test_records_come_instead_of_the_map(frozen, images, build):
+    found = frozen(images)
+    assert found.shape == (3, 9, 1, COUNT)
+    counts = (found[:, 0, 0] >= 0).sum(1)
+    assert counts.any() and counts.max() <= COUNT
+    assert build.graph.output.shape == (9, 1, COUNT)
 
 
 def test_verilog_equals_torch(frozen, images, build, tmp_path):

@@ -7,7 +7,9 @@ from sqwire.hw.axis import AxisIn, AxisOut, Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.buffer import Buffer
+from sqwire.hw.candidates import Candidates
 from sqwire.hw.concat import Concat
+from sqwire.hw.consistency import Consistency
 from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.crop import Crop
 from sqwire.hw.depthtospace import DepthToSpace
@@ -34,7 +36,9 @@ COMPONENTS = {
     "bilinear rows": BilinearRows(3, 5, BEAT, 2).create,
     "bilinear columns": BilinearColumns(3, 5, BEAT, 4).create,
     "buffer": Buffer(BEAT).create,
+    "candidates": Candidates(BEAT, 9, 3, (1,), (2,)).create,
     "concat": Concat((BEAT, BEAT)).create,
+    "consistency": Consistency(2, 9, Range(0, 30), Range(0, 30), 4, 2).create,
     "cost volume": CostVolume(3, 5, (S4,) * 3, (S4,) * 3, 4).create,
     "crop": Crop(3, 4, BEAT, (1, 0, 1, 2)).create,
     "depth to space": DepthToSpace(3, 6, Beat(S4, 9), 3).create,

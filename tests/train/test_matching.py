@@ -6,18 +6,22 @@ import torch
 from torch import nn
 
 from sqwire import train
+from sqwire.compiler import frontend
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
+from sqwire.hw.consistency import Consistency as ConsistencyHw
 from sqwire.hw.costvolume import CostVolume as CostVolumeHw
 from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
 from sqwire.hw.subpixel import SubpixelArgMax
 from sqwire.train.matching import (
+    Consistency,
     CostVolume,
     Disparity,
     Median,
     PadCrop,
     bilinear,
+    consistency,
     median,
     subpixel,
 )
@@ -83,6 +87,56 @@ def test_median_is_that_of_the_circuit(size):
     y = x.clone().requires_grad_()
     Median()(y).sum().backward()
     assert y.grad.sum() == x.numel()
+
+
+@pytest.mark.parametrize("parts", [2, 16])
+def test_consistency_is_that_of_the_circuit(parts):
+    left = integers(3, 1, 4, 30, low=0, high=100)
+    right = (left.roll(-2, 3) + integers(3, 1, 4, 30)).clamp(min=0)
+    hw = ConsistencyHw(4, 30, Range(0, 99), Range(0, 107), parts, 5)
+    found = consistency(left, right, parts, 5)
+    assert 0 < found.mean() < 1
+    assert np.array_equal(beats(found), hw.compute(beats(left), beats(right)))
+
+
+class BothViews(nn.Module):
+    """Disparities of either picture from itself alone, and where they agree."""
+
+    def __init__(self, parts=8, factor=2, smooth=False):
+        super().__init__()
+        self.scores = nn.Conv2d(1, 5, 3, padding=1, bias=False)
+        self.left = Disparity(parts, factor, (0, 0, -1, -1), smooth=smooth)
+        self.right = Disparity(parts, factor, (0, 0, -1, -1), smooth=smooth)
+        self.same = Consistency(1.25)
+
+    def forward(self, x):
+        left = self.left(self.scores(x[:, :1]))
+        right = self.right(self.scores(x[:, 1:]))
+        return left, self.same(left, right)
+
+
+@pytest.mark.parametrize(("parts", "factor", "smooth"), [(8, 2, False), (16, 4, True), (4, 1, 0)])
+def test_frozen_views_agree_where_those_in_training_do(parts, factor, smooth, tmp_path):
+    x = integers(3, 2, 6, 12, low=0, high=16)
+    qat = train.prepare(BothViews(parts, factor, smooth), train.Uniform(), x)
+    frozen = qat.freeze()
+    disparity, same = frozen(x.numpy())
+    assert 0 < same.mean() < 1 and set(np.unique(same)) == {0.0, 1.0}
+    with torch.no_grad():
+        for found, want in zip(qat.eval()(x), (disparity, same), strict=True):
+            assert np.array_equal(found.numpy(), want)
+    frozen.export(tmp_path / "model.onnx")
+    graph = frontend.import_qonnx(tmp_path / "model.onnx")
+    codes = graph.run(graph.input.quantize(x.numpy()))
+    for output, found, want in zip(graph.outputs, codes, (disparity, same), strict=True):
+        assert np.array_equal(output.dequantize(found), want)
+    assert qat.train()(x)[1].shape == (3, 5, 6, 12)
+
+
+def test_heads_in_other_parts_do_not_agree():
+    x = integers(3, 2, 6, 12, low=0, high=16)
+    with pytest.raises(ValueError, match="one power of two from 2 to 64, not 12 and 12"):
+        train.prepare(BothViews(6, 2), train.Uniform(), x).freeze()
 
 
 def test_a_smooth_head_has_no_single_spots(agree):
@@ -212,6 +266,7 @@ def test_weights_from_a_shift_to_itself_begin_as_a_blur():
     [
         (lambda: CostVolume(0), "shifts must be at least 1"),
         (lambda: CostVolume(4, "census"), 'form must be "difference" or "product"'),
+        (lambda: Consistency(-1.0), "tolerance must not be negative"),
         (lambda: Disparity(parts=3), "parts must be an even number"),
         (lambda: Disparity(factor=3), "factor must be 1, 2 or 4"),
     ],

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 
 from ..context import Call
 from ..values import Value
-from . import elementwise, integers, linear, matching, movement, pooling, quantizers, resize, tails
+from . import (
+    candidates,
+    elementwise,
+    integers,
+    linear,
+    matching,
+    movement,
+    pooling,
+    quantizers,
+    resize,
+    tails,
+)  # fmt: skip
 from .constants import FOLDS, constant
 
 __all__ = [
@@ -98,6 +109,7 @@ THEMES: Mapping[str, Mapping[str, Handler]] = {
         "ReduceSum": pooling.reduce_sum,
     },
     "Two pictures": {
+        "Consistency": matching.consistency,
         "CostVolume": matching.cost_volume,
         "Median": matching.median,
         "SubpixelArgMax": matching.subpixel_arg_max,
@@ -125,6 +137,7 @@ THEMES: Mapping[str, Mapping[str, Handler]] = {
     },
     "Tails": {
         "ArgMax": tails.arg_max,
+        "Candidates": candidates.candidates,
         "LogSoftmax": tails.softmax("LogSoftmax"),
         "Softmax": tails.softmax("Softmax"),
         "TopK": tails.top_k,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..functions import IDENTITY, Affine, Function
 from ..layout import Layout
 from ..values import Real, Value
 
-__all__ = ["cost_volume", "linear_resize", "median", "subpixel_arg_max"]
+__all__ = ["consistency", "cost_volume", "linear_resize", "median", "subpixel_arg_max"]
 
 _LARGEST_FACTOR = 16
 
@@ -41,6 +42,27 @@ def cost_volume(call: Call) -> Value:
     node = call.context.add(call.name, op, left.node, right.node)
     gain = gains[0] if form == "difference" else gains[0] * gains[1]
     return _made(call, node, Function((Affine((gain,), (Fraction(0),)),)))
+
+
+def consistency(call: Call) -> Value:
+    """A Consistency.
+
+    parts, tolerance. Both inputs must have one channel, no offset and the same scale, of which
+    parts is 2, 4, ... 64 times as much.
+    """
+    left, right = (place.zero_based(call, place.raster(call, call.real(k))) for k in (0, 1))
+    gains = [_gain(call, real) for real in (left, right)]
+    if gains[0] != gains[1] or gains[0] <= 0:
+        raise CompileError(f"both inputs must have the same scale, not {gains[0]} and {gains[1]}")
+    parts, tolerance = (call.number(name, 1.0) / gains[0] for name in ("parts", "tolerance"))
+    if parts.denominator != 1:
+        raise CompileError(f"parts must be a whole number of the inputs' scale, not {parts} of it")
+    try:
+        op = ops_vision.Consistency(int(parts), math.floor(tolerance))
+        node = call.context.add(call.name, op, left.node, right.node)
+    except ValueError as error:
+        raise CompileError(str(error)) from error
+    return _made(call, node, IDENTITY)
 
 
 def subpixel_arg_max(call: Call) -> Value:

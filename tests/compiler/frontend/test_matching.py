@@ -17,7 +17,7 @@ def model(nodes, shape, constants=()):
     """``x`` -> Quant ``q`` -> nodes -> ``y``."""
     numbers = {"scale": 0.5, "zero": 0.0, "bits": 4.0, **dict(constants)}
     given = [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in numbers.items()]
-    sizes = {"s0": [0], "s1": [3], "s2": [6], "axis": [1]}
+    sizes = {"s0": [0], "s1": [3], "s2": [6], "s1a": [1], "s1b": [4], "axis": [1]}
     given += [numpy_helper.from_array(np.array(v, np.int64), k) for k, v in sizes.items()]
     quant = helper.make_node(
         "Quant", ["x", "scale", "zero", "bits"], ["q"], domain=QONNX, name="q",
@@ -50,6 +50,21 @@ def subpixel(parts):
     return model([node], (1, 1, *SIZE[2:]))
 
 
+def consistency(parts=2.0, tolerance=0.5, times=None):
+    """Of channels 0 and 3 as they are above 0."""
+    nodes = [
+        helper.make_node("Relu", ["q"], ["p"], "p"),
+        helper.make_node("Slice", ["p", "s0", "s1a", "axis"], ["l"], "l"),
+        helper.make_node("Slice", ["p", "s1", "s1b", "axis"], ["r"], "r"),
+        helper.make_node("Mul", ["l", "times"], ["lt"], "lt"),
+        helper.make_node(
+            "Consistency", ["lt", "r"], ["y"], "same", domain="sqwire", parts=parts,
+            tolerance=tolerance,
+        ),
+    ]  # fmt: skip
+    return model(nodes, (1, 1, *SIZE[2:]), {"times": times or 1.0}.items())
+
+
 def median(by=None):
     """Of codes, or of their products with ``by``."""
     times = [helper.make_node("Mul", ["q", "by"], ["z"], "z")] if by is not None else []
@@ -72,6 +87,8 @@ CASES = {
     "product": cost(4, "product"),
     "more shifts than columns": cost(11, "difference"),
     "subpixel": subpixel(16),
+    "consistency": consistency(),
+    "consistency of one shift": consistency(32.0, 1.3),
     "median": median(),
     "median of channels of unlike scale and sign": median(
         np.array([1, -2, 0.5, 0.25, -1, 3]).reshape(1, 6, 1, 1)
@@ -99,6 +116,10 @@ def test_graph_equals_onnx_equals_exact_arithmetic(case):
     [
         (cost(0, "difference"), "shifts must be 1 to"),
         (cost(4, "census"), "form must be difference or product, not census"),
+        (consistency(0.7), "parts must be a whole number of the inputs' scale"),
+        (consistency(1.5), "parts must be a power of two from 2 to 64, not 3"),
+        (consistency(tolerance=-1.0), "tolerance must not be negative"),
+        (consistency(times=2.0), "must have the same scale, not 1 and 1/2"),
         (subpixel(3), "parts must be an even number"),
         (linear([1, 1, 2, 3]), r"by one whole factor .* not by \['1', '1', '2', '3'\]"),
         (linear([1, 1, 1.5, 1.5]), "by one whole factor"),

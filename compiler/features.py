@@ -1,0 +1,101 @@
+"""What the LUTs and flip-flops of operators without weights depend on, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqwire.hw.bilinear import BilinearColumns, BilinearRows
+from sqwire.hw.buffer import Buffer
+from sqwire.hw.costvolume import CostVolume
+from sqwire.hw.fork import Fork
+from sqwire.hw.pace import Pace
+from sqwire.hw.queue import Queue
+from sqwire.hw.subpixel import SubpixelArgMax
+from sqwire.hw.width import Pack, Unpack
+
+__all__ = ["small_features"]
+
+# The difference of two codes of so few bits is a table.
+_NARROW = 2
+
+
+def small_features(spec: Any) -> dict[str, float] | None:
+    """Those of operators that compare, upsample, spread, convert or hold beats; None of others."""
+    name = type(spec).__name__.lower()
+    known = _known(spec)
+    return None if known is None else {f"{name}.{what}": value for what, value in known.items()}
+
+
+def _known(spec: Any) -> dict[str, float] | None:
+    match spec:
+        case CostVolume():
+            return _cost_volume(spec)
+        case SubpixelArgMax():
+            bits, lanes = spec.beat.range.bits, spec.beat.lanes
+            steps = spec.parts.bit_length()
+            return {"one": 1, "lane_bits": lanes * bits, "step_bits": steps * (bits + steps)}
+        case BilinearRows():
+            # Two rows, of LUT RAM where they are short.
+            luts = sum(store.luts * store.copies for store in spec.stores if store.kind == "lut")
+            return {**_mixed(spec), "lut_memory": luts}
+        case BilinearColumns():
+            return _mixed(spec)
+        case Pace():
+            count = (spec.cycles // spec.beats).bit_length() + (spec.beats - 1).bit_length()
+            return {"one": 1, "counter_bits": count}
+        case Pack():
+            return {"one": 1, "bits": spec.outputs[0].bits}
+        case Unpack():
+            bits = spec.inputs[0].bits
+            return {"one": 1, "bits": bits, "shifted_bits": bits - spec.beat.bits}
+        case Fork():
+            return {"ways": spec.ways, "pairs": spec.ways * (spec.ways - 1) / 2}
+        case Buffer():
+            return {"one": 1, "bits": spec.beat.bits}
+        case Queue():
+            return _queue(spec)
+    return None
+
+
+def _cost_volume(spec: CostVolume) -> dict[str, float]:
+    widths = [term.bits for term in spec.terms]
+    terms, sums = spec.shifts * sum(widths), spec.shifts * _tree(widths)
+    if spec.form == "product":
+        return {"one": 1, "product_bits": terms, "product_sum_bits": sums}
+    # Narrow ones are a table each, without carries.
+    kind = "narrow" if max(widths) <= _NARROW else "difference"
+    return {"one": 1, f"{kind}_bits": terms, "sum_bits": sums}
+
+
+def _tree(widths: list[int]) -> int:
+    """Bits of all sums in a tree of adders."""
+    total = 0
+    while len(widths) > 1:
+        pairs = zip(widths[::2], widths[1::2], strict=False)
+        sums = [max(pair) + 1 for pair in pairs]
+        total, widths = total + sum(sums), sums + widths[len(widths) // 2 * 2 :]
+    return total
+
+
+def _mixed(spec: BilinearRows | BilinearColumns) -> dict[str, float]:
+    counters = (spec.height - 1, spec.width - 1, spec.factor - 1)
+    return {
+        "one": 1,
+        "bits": spec.beat.bits,
+        "mixed_bits": spec.outputs[0].bits * spec.factor,
+        "counter_bits": sum(count.bit_length() for count in counters),
+    }
+
+
+def _queue(spec: Queue) -> dict[str, float]:
+    bits = spec.beat.bits
+    if spec.depth < 3:
+        return {"register_bits": bits * spec.depth}
+    luts = [store.luts for store in spec.stores if store.kind == "lut"]
+    return {
+        "one": 1,
+        "count_bits": spec.depth.bit_length(),
+        "out_bits": bits if luts else 0,
+        "block_bits": 0 if luts else bits,
+        "lut_memory": sum(luts),
+    }
