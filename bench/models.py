@@ -3,6 +3,10 @@
 ``FOLDER`` holds a folder for each network, with ``model.onnx`` and reference vectors
 ``golden.npz``. Each is compiled and its Verilog verified by ``sqwire``; wall seconds and peak
 memory are those of these two commands.
+
+With ``--fps N --clock MHZ`` it is planned for that rate instead, and synthesised, placed and routed
+for the ULX3S 85F with ``--route-clock``; frames a second are those at the clock it then reaches. A
+build that is in ``--work`` already is gone on with.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Any
 import sqwire
 
 _SQWIRE = "from sqwire.cli import main; main()"
+BOARD = "ulx3s_85f"
 RESULTS = Path(__file__).parent / "results" / "models.json"
 
 
@@ -58,22 +63,63 @@ def measure(model: Path, work: Path, frames: int) -> dict[str, Any]:
     }
 
 
+def planned(
+    model: Path, work: Path, frames: int, fps: float, clock: float, route_clock: float
+) -> dict[str, Any]:
+    """One network for a rate, down to the chip: a row of the other table."""
+    build = work / f"{model.name}-{fps:g}"
+    if not (build / "build.json").is_file():
+        asked = "--fps", str(fps), "--clock", str(clock), "--board", BOARD
+        timed("compile", str(model / "model.onnx"), "-o", str(build), *asked)
+    report, _, _ = timed(
+        "verify", str(build), "--vectors", str(model / "golden.npz"), "--frames", str(frames)
+    )
+    if not (build / "synth.json").is_file():
+        timed("synth", str(build), "--board", BOARD, "--clock", str(route_clock))
+    routed = json.loads((build / "synth.json").read_text())
+    cycles = report["planned_cycles_per_frame"]
+    return {
+        "network": model.name,
+        "asked_fps": fps,
+        "asked_clock_mhz": clock,
+        "frames": report["frames"],
+        "passed": report["passed"],
+        "cycles_per_frame": cycles,
+        "latency_cycles": report["latency_cycles"],
+        "board": BOARD,
+        "route_clock_mhz": route_clock,
+        "network_cells": routed["network"],
+        "design_cells": routed["design"],
+        "fmax_mhz": round(routed["fmax_hz"] / 1e6, 1),
+        "frames_per_s_at_fmax": routed["fmax_hz"] // cycles,
+        "tools": routed["tools"],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--work", type=Path, default=Path("build/models"))
     parser.add_argument("--frames", type=int, default=20, help="frames through the Verilog")
     parser.add_argument("--only", help="one network")
+    parser.add_argument("--fps", type=float, help="plan for this rate, and route")
+    parser.add_argument("--clock", type=float, default=80.0, help="MHz that the plan counts on")
+    parser.add_argument("--route-clock", type=float, default=70.0, help="MHz asked of nextpnr")
     given = parser.parse_args()
-    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else []
+    known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    table = "planned" if given.fps else "rows"
     for model in sorted(path.parent for path in given.folder.glob("*/model.onnx")):
         if given.only in (None, model.name):
-            row = measure(model, given.work, given.frames)
+            if given.fps:
+                asked = given.fps, given.clock, given.route_clock
+                row = planned(model, given.work, given.frames, *asked)
+            else:
+                row = measure(model, given.work, given.frames)
             row["date"] = date.today().isoformat()
-            rows = sorted([*(r for r in rows if r["network"] != model.name), row],
-                          key=lambda r: r["network"])  # fmt: skip
+            others = (r for r in known.get(table, []) if r["network"] != model.name)
+            known[table] = sorted([*others, row], key=lambda r: r["network"])
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-            document = {"sqwire": sqwire.__version__, "cores": os.cpu_count(), "rows": rows}
+            document = {**known, "sqwire": sqwire.__version__, "cores": os.cpu_count()}
             RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
