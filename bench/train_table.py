@@ -144,7 +144,8 @@ def _hardware(data: str, rows: Runs) -> list[str]:
     """What the compiler's plan says of the networks."""
     some = next(r["hardware"] for runs in rows.values() for r in runs if "hardware" in r)
     pace = f"{some['paced']['interval']:,}"
-    heads = ["", "seeds", "zeros", *(head for head, _, _ in HARDWARE)]
+    columns = [column for column in HARDWARE if column[1] in some]
+    heads = ["", "seeds", "zeros", *(head for head, _, _ in columns)]
     text = (
         f"By the plan of the compiler (ECP5, its cost model): `spatial` takes a frame in "
         f"{some['spatial']['cycles']:,} cycles whatever the weights are; `paced` is the "
@@ -161,7 +162,7 @@ def _hardware(data: str, rows: Runs) -> list[str]:
         if runs := [run for run in every if "hardware" in run]:
             cells = [name, str(len(runs)), _mean(runs, ("zeros",), "{:.1%}")]
             cells += [_mean(runs, ("hardware", kind, what), "{:,.0f}")
-                      for _, kind, what in HARDWARE]  # fmt: skip
+                      for _, kind, what in columns]  # fmt: skip
             lines.append(_line(cells))
     return [*lines, ""]
 
