@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Self
@@ -65,13 +66,19 @@ class Device:
             port = find_port(sorted({usb for board in boards() for usb in board.usb_ids}))
         self.name = port if isinstance(port, str) else str(getattr(port, "name", "the line"))
         self.build = build
-        line: Line = open_port(port, baud) if isinstance(port, str) else port
+        line: Line = (
+            port
+            if not isinstance(port, str)
+            else open_port(port, baud, write_seconds=max(5.0, timeout_seconds))
+        )
         self._client = Client(line, self.name, timeout_seconds=timeout_seconds, retries=retries)
         try:
             self._client.reset()
             self.identity = self._client.identify()
             self._check(self.identity)
-            self._client.timeout_seconds += self._line_seconds()
+            # A rate that one end only believes in must not make it wait for ever.
+            rate = max(self.identity.baud, baud if isinstance(port, str) else 0)
+            self._client.timeout_seconds += self._line_bits() / rate
         except BaseException:
             self._client.close()
             raise
@@ -89,12 +96,21 @@ class Device:
                 f"{self.build.path}, not {identity.design.hex()}; "
                 f"run: sqwire program {self.build.path}"
             )
+        graph = self.build.graph
+        tensors = graph.input.tensor, graph.tensors[graph.output.node]
+        for frame, tensor in zip((identity.input, identity.output), tensors, strict=True):
+            if frame.codes != math.prod(tensor.shape):
+                raise DeviceError(
+                    f"Board at {self.name}: a frame must have {math.prod(tensor.shape)} codes as "
+                    f"in {self.build.path}, not {frame.codes}; "
+                    f"run: sqwire program {self.build.path}"
+                )
 
-    def _line_seconds(self) -> float:
+    def _line_bits(self) -> int:
         """What all frames that may be unanswered, and one more, take on the line."""
         frames = (self.identity.input, self.identity.output)
         size = sum(line_bytes(frame.frame_bytes(packed=False)) for frame in frames)
-        return 10 * size * (self.identity.credits + 1) / self.identity.baud
+        return 10 * size * (self.identity.credits + 1)
 
     @property
     def traffic(self) -> Traffic:
@@ -160,12 +176,24 @@ class Device:
         return codes.reshape(len(codes), *graph.tensors[graph.output.node].shape)
 
     def run(self, codes: Int, *, progress: Progress | None = None) -> Int:
-        """Output codes (frames, height, width, channels) for input codes of the same layout."""
+        """Output codes (frames, height, width, channels) for input codes of the same layout.
+
+        Raises
+        ------
+        ValueError
+            If the shape, the type or a code is wrong.
+        DeviceError
+            If the board does not answer.
+        """
         frame = self.identity.input
         shape = (frame.height, frame.width, frame.channels)
         if codes.ndim != 4 or codes.shape[1:] != shape:
             wanted = ", ".join(map(str, shape))
             raise ValueError(f"Codes: their shape must be (frames, {wanted}), not {codes.shape}")
+        low = -(1 << frame.bits - 1) if frame.signed else 0
+        high = low + (1 << frame.bits) - 1
+        if codes.dtype.kind not in "iub" or ((codes < low) | (codes > high)).any():
+            raise ValueError(f"Codes: they must be whole numbers from {low} to {high}")
         replies = [self._send(one) for one in codes]
         try:
             return self._gather(replies, progress)

@@ -81,7 +81,7 @@ def synth(
     """
     if not isinstance(build, Build):
         build = Build.load(build)
-    clock_hz = board.clock_hz if clock_hz is None else int(clock_hz)
+    clock_hz = _hertz(board.clock_hz if clock_hz is None else clock_hz)
     baud = board.baud if baud is None else baud
     with _alone(build.path):
         known = _known(build, board, clock_hz, baud, seed)
@@ -171,10 +171,8 @@ def run_flow(
     of the link, at pins anywhere and without a PLL: to measure it, not to use it. Other
     parameters and errors as for :func:`synth`.
     """
-    clock_hz = board.clock_hz if clock_hz is None else int(clock_hz)
+    clock_hz = _hertz(board.clock_hz if clock_hz is None else clock_hz)
     baud = board.baud if baud is None else baud
-    if not 0 < clock_hz < 1e9:
-        raise ValueError(f"run_flow: clock_hz must be above 0 and below 1 GHz, not {clock_hz}")
     source = design_il.read_bytes()
     digest = hashlib.sha256(source).hexdigest()
     if bare:
@@ -218,6 +216,12 @@ def run_flow(
     )
     (folder / "synth.json").write_text(result.to_json())
     return result
+
+
+def _hertz(clock_hz: float) -> int:
+    if not 0 < clock_hz < 1e9:
+        raise ValueError(f"synth: clock_hz must be above 0 and below 1 GHz, not {clock_hz:g}")
+    return round(clock_hz)
 
 
 def _versions(board: Board) -> dict[str, str]:

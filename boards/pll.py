@@ -197,13 +197,15 @@ def _exact(
     """
     found: dict[Fraction, dict[str, int]] = {}
     for made, setting in settings:
-        found.setdefault(made, setting)
+        # One that is asked for is of whole hertz; others could be named, but never had.
+        if made.denominator == 1:
+            found.setdefault(made, setting)
     if clock_hz in found:
         return found[Fraction(clock_hz)]
     below = max((made for made in found if made < clock_hz), default=None)
     above = min((made for made in found if made > clock_hz), default=None)
-    near = " or ".join(f"{float(made) / 1e6:.6g}" for made in (below, above) if made is not None)
+    near = " or ".join(f"{float(made) / 1e6:.9g}" for made in (below, above) if made is not None)
     raise PllError(
         f"Clock: it must be one that the {family}'s PLL makes of {oscillator_hz / 1e6:g} MHz, not "
-        f"{clock_hz / 1e6:g} MHz; try {near or 'another oscillator'} MHz"
+        f"{clock_hz / 1e6:.9g} MHz; try {near or 'another oscillator'} MHz"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import grp
+import termios
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ def find_port(usb_ids: Iterable[tuple[int, int]]) -> str:
     )
 
 
-def open_port(port: str, baud: int) -> serial.Serial:
-    """Open a port for us alone.
+def open_port(port: str, baud: int, *, write_seconds: float = 5.0) -> serial.Serial:
+    """Open a port for us alone; a write that takes longer than ``write_seconds`` fails.
 
     Raises
     ------
@@ -57,18 +58,20 @@ def open_port(port: str, baud: int) -> serial.Serial:
         If it is not there, is in use, we may not use it, or it is no serial port.
     """
     try:
-        line = serial.Serial(port, baud, timeout=READ_SECONDS, write_timeout=5, exclusive=True)
-    except (OSError, ValueError) as error:
+        line = serial.Serial(
+            port, baud, timeout=READ_SECONDS, write_timeout=write_seconds, exclusive=True
+        )
+        line.reset_input_buffer()
+    except (OSError, ValueError, OverflowError, termios.error) as error:
         raise DeviceError(f"Port {port}: {_reason(port, baud, error)}") from error
-    line.reset_input_buffer()
     return line
 
 
-def _reason(port: str, baud: int, error: OSError | ValueError) -> str:
+def _reason(port: str, baud: int, error: Exception) -> str:
     # pyserial hands on some errors as text only; then the one it met stands behind.
     numbers = [e.args[0] for e in (error, error.__context__) if e is not None and e.args]
     number = next((n for n in numbers if isinstance(n, int)), None)
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError | OverflowError):
         return f"it must take {baud} baud, and does not; choose another rate with --baud"
     if number == errno.ENOENT:
         known = ", ".join(sorted(p.device for p in list_ports.comports())) or "none"

@@ -99,8 +99,10 @@ class Input:
             )
         self._refuse(x, ~np.isfinite(x), "finite")
         if self.steps:
-            return self._step(_to_codes(x.astype(np.float32), self.layout))
-        real = x.astype(np.float64) / self.scale
+            with np.errstate(over="ignore"):  # what is too large is behind the last step
+                return self._step(_to_codes(x.astype(np.float32), self.layout))
+        with np.errstate(over="ignore"):  # what is too large is outside the range
+            real = x.astype(np.float64) / self.scale
         if not saturate:
             low, high = (self.range.lo - 0.5) * self.scale, (self.range.hi + 0.5) * self.scale
             outside = (real < self.range.lo - 0.5) | (real > self.range.hi + 0.5)

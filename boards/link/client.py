@@ -102,14 +102,19 @@ class Client:
 
     def submit(self, kind: Kind, payload: bytes = b"") -> Future[bytes]:
         """Send a request some time soon; the payload of its reply."""
+        Message(kind, 0, payload)  # what is no message is refused here
         request = _Request(kind, payload)
         with self._lock:
             if self._closed:
                 raise DeviceError(f"Board at {self.name}: it must be open, and was closed")
             if self._failure:
                 raise self._failure
+            idle = not self._waiting
             self._waiting.append(request)
-        self._line.cancel_read()
+        # Where others wait, it is awake or held back. To wake it each time would fill a pipe that
+        # nobody empties while the line is stuck.
+        if idle:
+            self._line.cancel_read()
         return request.future
 
     def identify(self) -> Identity:
@@ -147,6 +152,13 @@ class Client:
                 DeviceError(
                     f"Board at {self.name}: the port must stay there, and is gone ({error}); "
                     "plug the board in again"
+                )
+            )
+        except Exception as error:
+            # Whatever it is, nobody may wait for an answer for ever.
+            self._fail(
+                DeviceError(
+                    f"Board at {self.name}: what it sends must make sense, and does not ({error!r})"
                 )
             )
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from sqwire.hw.axis import Port
 
+from .codec import MOST_PAYLOAD
+
 __all__ = ["PROTOCOL", "Format", "Identity", "State"]
 
 PROTOCOL = 1
@@ -65,6 +67,15 @@ class Format:
         """Bytes of a frame."""
         return (self.codes * self.bits + 7) // 8 if packed else self.codes * self.lane_bytes
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether there can be such frames."""
+        return (
+            self.codes > 0
+            and 1 <= self.bits <= 64
+            and self.frame_bytes(packed=False) <= MOST_PAYLOAD
+        )
+
     def pack(self, codes: Int, *, packed: bool) -> bytes:
         """One frame (height, width, channels) as bytes; codes are taken modulo ``2**bits``."""
         raw = np.ascontiguousarray(codes, dtype="<i8").reshape(-1, 1).view(np.uint8)
@@ -74,7 +85,19 @@ class Format:
         return np.packbits(bits, bitorder="little").tobytes()
 
     def unpack(self, raw: bytes) -> Int:
-        """The frame (height, width, channels) in bytes that are not packed."""
+        """The frame (height, width, channels) in bytes that are not packed.
+
+        Raises
+        ------
+        ValueError
+            If these are not as many as a frame has.
+        """
+        wanted = self.frame_bytes(packed=False)
+        if len(raw) != wanted:
+            raise ValueError(
+                f"Board: a result must have {wanted} bytes, not {len(raw)}; "
+                "load the bitstream of this build"
+            )
         wide = np.zeros((self.codes, 8), dtype=np.uint8)
         wide[:, : self.lane_bytes] = np.frombuffer(raw, np.uint8).reshape(self.codes, -1)
         codes = wide.view("<i8")[:, 0].astype(np.int64)
@@ -124,7 +147,7 @@ class Identity:
         Raises
         ------
         ValueError
-            If it is none, or of another version of the protocol.
+            If it is none, says what no board can be, or is of another version of the protocol.
         """
         if len(payload) >= 3 and payload[:2] == _MAGIC and payload[2] != PROTOCOL:
             raise ValueError(
@@ -138,6 +161,12 @@ class Identity:
         for at in (_IDENTITY.size, _IDENTITY.size + _FORMAT.size):
             height, width, channels, bits, signed = _FORMAT.unpack_from(payload, at)
             formats.append(Format(height, width, channels, bits, bool(signed)))
+        if not (credits and clock_hz and baud and all(one.is_sound for one in formats)):
+            raise ValueError(
+                "Board: it must have credits, a clock, a rate and frames that fit into messages, "
+                f"not {credits}, {clock_hz} Hz, {baud} baud, {formats[0]} and {formats[1]}; "
+                "load the bitstream of this build"
+            )
         return cls(credits, clock_hz, baud, design, formats[0], formats[1], protocol)
 
 

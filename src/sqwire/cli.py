@@ -295,7 +295,7 @@ def run(
     opened, (frames,) = verbs.open_build(build), verbs.load_arrays(x)
     _check_folder(out)
     with Progress(console=_notes, transient=True, disable=as_json) as bar:
-        task = bar.add_task("frames", total=len(frames))
+        task = bar.add_task("frames", total=frames.shape[0] if frames.ndim else 0)
         y, traffic = verbs.run(
             opened,
             frames,

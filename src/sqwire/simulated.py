@@ -130,7 +130,9 @@ class SimulatedBoard:
         for file in (*files, *sources):
             digest.update(file.read_bytes())
         board = cls(folder, top.link, oscillator_hz)
-        if (folder / _BUILT).is_file() and (folder / _BUILT).read_text() == digest.hexdigest():
+        built, program = folder / _BUILT, folder / "bridge"
+        same = built.is_file() and built.read_bytes() == digest.hexdigest().encode()
+        if same and program.is_file():
             return board
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -153,14 +155,14 @@ class SimulatedBoard:
                 command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=stream,
                 stderr=subprocess.STDOUT, timeout=timeout_seconds, check=False,
             )  # fmt: skip
-        if done.returncode != 0 or not (folder / "bridge").is_file():
+        if done.returncode != 0 or not program.is_file():
             said = [line for line in log.read_text(errors="replace").splitlines() if "rror" in line]
             raise SimulationError(
                 f"Simulated board: verilator must exit with 0, not {done.returncode}: "
                 f"{said[0].strip() if said else 'it said nothing'}; see {log}"
             )
         library.keep()
-        (folder / _BUILT).write_text(digest.hexdigest())
+        built.write_text(digest.hexdigest())
         return board
 
     @contextlib.contextmanager

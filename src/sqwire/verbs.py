@@ -7,10 +7,13 @@ training loads torch.
 from __future__ import annotations
 
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,11 @@ __all__ = [
     "boards", "compile", "inspect", "load_arrays", "open_build", "program", "run", "simulate",
     "synth", "train", "verify",
 ]  # fmt: skip
+
+# What numpy lets through from a file that is damaged, or says that it is larger than memory.
+_DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, TokenError, MemoryError,
+)  # fmt: skip
 
 Progress = Callable[[str], None]
 Level = Literal["component", "network", "netlist"]
@@ -274,7 +282,9 @@ def run(
     if port is not None and simulate:
         raise ValueError("run: it must be --port or --simulate, not both")
     build = open_build(build)
-    build.graph.input.quantize(x[:1], saturate=saturate)  # refused before a board is built
+    x = np.asarray(x)
+    # Refused before a board is built.
+    build.graph.input.quantize(x[:1] if x.ndim else x, saturate=saturate)
     known = synthesis_of(build) if "synth.json" in build.files else None
     rate = baud or (known.baud if known else DEFAULT_BAUD)
     with ExitStack() as stack:
@@ -312,13 +322,15 @@ def load_arrays(file: Path | str, count: int = 1) -> tuple[NDArray[np.generic], 
     file, wanted = Path(file), names("x", count)
     what = "a .npy array of numbers" if count == 1 else f"a .npz of numbers {', '.join(wanted)}"
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                return tuple(np.asarray(loaded[name]) for name in wanted)
+        # Opened here: numpy leaves a damaged .npz open.
+        with file.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.lib.npyio.NpzFile):
+                with loaded:
+                    return tuple(np.asarray(loaded[name]) for name in wanted)
         if count > 1:
             raise ValueError
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except _DAMAGED as error:
         reason = "it is something else"
         if isinstance(error, OSError) and error.strerror:
             reason = error.strerror

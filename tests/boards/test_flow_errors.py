@@ -77,7 +77,7 @@ def test_a_rate_that_the_clock_does_not_give_is_refused(flow, tmp_path):
         flow(tmp_path, baud=12_000_000)
 
 
-@pytest.mark.parametrize("clock_hz", [0, -1, 1e9])
+@pytest.mark.parametrize("clock_hz", [0, -1, 1e9, float("nan"), float("inf")])
 def test_a_clock_that_is_none_is_refused(flow, tmp_path, clock_hz):
     with pytest.raises(ValueError, match="clock_hz must be above 0 and below 1 GHz"):
         flow(tmp_path, clock_hz=clock_hz)

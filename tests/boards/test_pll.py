@@ -1,5 +1,6 @@
 """Clocks out of PLLs: exact, within the limits, or refused with the nearest."""
 
+import re
 from fractions import Fraction
 
 import pytest
@@ -79,3 +80,23 @@ def test_gowin_is_exact_and_within_its_limits(clock_hz):
 def test_what_cannot_be_made_is_refused_with_the_nearest(make, message):
     with pytest.raises(PllError, match=f"^Clock: .*{message}"):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda clock_hz: ecp5(25_000_000, clock_hz),
+        lambda clock_hz: ecp5(48_000_000, clock_hz),
+        lambda clock_hz: ecp5(100_000_000, clock_hz),
+        lambda clock_hz: ice40(12_000_000, clock_hz, pad=True),
+        lambda clock_hz: gowin(27_000_000, clock_hz, device="GW1N-9C"),
+    ],
+)
+@pytest.mark.parametrize("wanted", [18_123_457, 33_333_333, 50_000_001, 77_777_777, 142_857_143])
+def test_the_nearest_that_are_named_can_be_made(make, wanted):
+    with pytest.raises(PllError) as refused:
+        make(wanted)
+    named = re.search("; try (.*) MHz$", str(refused.value))[1].split(" or ")
+    for one in named:
+        # As the command line takes it.
+        assert make(int(float(one) * 1e6)).clock_hz == pytest.approx(float(one) * 1e6)

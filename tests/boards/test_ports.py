@@ -1,6 +1,8 @@
 """Serial ports: found by their USB ids, opened, or refused in one line."""
 
 import errno
+import os
+import termios
 from types import SimpleNamespace
 
 import pytest
@@ -65,6 +67,7 @@ def test_what_is_no_serial_port_is_refused(tmp_path):
             r"not allowed|sudo usermod -aG \w+ \$USER",
         ),
         (serial.SerialException(errno.EBUSY, "busy"), "another program uses it; end that program"),
+        (termios.error(errno.EIO, "hung up"), "it must be a serial port, and is none"),
         (ValueError("Invalid baud rate: 7"), "it must take 7 baud, and does not; .*--baud"),
     ],
 )
@@ -75,3 +78,17 @@ def test_every_refusal_of_the_system_says_what_to_do(monkeypatch, error, message
     monkeypatch.setattr(ports.serial, "Serial", refuse)
     with pytest.raises(DeviceError, match=f"^Port /dev/ttyUSB0: .*({message})"):
         ports.open_port("/dev/ttyUSB0", 7)
+
+
+@pytest.mark.parametrize("baud", [2**31, 10**12])
+def test_a_rate_beyond_all_rates_is_refused(baud):
+    master, slave = os.openpty()
+    with pytest.raises(DeviceError, match=f"it must take {baud} baud, and does not; .*--baud"):
+        ports.open_port(os.ttyname(slave), baud)
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_folder_is_no_serial_port(tmp_path):
+    with pytest.raises(DeviceError, match="it must be a serial port, and is none"):
+        ports.open_port(str(tmp_path), 115200)

@@ -1,6 +1,7 @@
 """boards, program and run on the command line: one clear line and a status for what goes wrong."""
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -14,7 +15,9 @@ import serial
 
 from sqwire import cli
 from sqwire.boards.catalog import boards, find_board
+from sqwire.boards.device import Device, DeviceError
 from sqwire.boards.link.client import Client
+from sqwire.boards.link.payloads import Format, Identity
 from sqwire.boards.ports import open_port
 
 
@@ -140,3 +143,59 @@ def test_a_clock_that_no_pll_makes_is_one_line(sqwire, residual_build):
         sqwire("synth", residual_build.path, "--board", "icebreaker", "--baud", 9_000_000),
         "UART: baud must be",
     )
+
+
+def test_a_single_number_for_images_is_one_line(sqwire, residual_build, tmp_path):
+    np.save(tmp_path / "x.npy", np.float32(3))
+    for verb in ("run", "simulate"):
+        words = [verb, residual_build.path, tmp_path / "x.npy", "-o", tmp_path / "y.npy"]
+        refused(sqwire(*words), "shape must be", "not ()")
+
+
+def damaged(kind):
+    """A file of numbers with something wrong in it."""
+    file = io.BytesIO()
+    if kind in ("cut", "spoiled"):
+        np.savez_compressed(file, x=np.arange(1000.0))
+        whole = file.getvalue()
+        return whole[:60] if kind == "cut" else whole[:80] + b"\xff" * 40 + whole[120:]
+    np.save(file, np.zeros((3, 2, 6, 6), np.float32))
+    shape = {"huge": b"(999999999999,)}", "odd": b"(3, 2, 6, ((((( "}[kind]
+    return file.getvalue().replace(b"(3, 2, 6, 6), } ", shape)
+
+
+@pytest.mark.parametrize("kind", ["cut", "spoiled", "huge", "odd"])
+def test_damaged_images_are_one_line(sqwire, residual_build, tmp_path, kind):
+    (tmp_path / "x.npy").write_bytes(damaged(kind))
+    result = sqwire("run", residual_build.path, tmp_path / "x.npy", "--port", "/dev/ttyNONE")
+    refused(result, "x.npy: it must be a .npy array of numbers")
+
+
+def test_a_rate_beyond_all_rates_is_one_line(sqwire, residual_build, images, port):
+    words = ["run", residual_build.path, images, "--port", port, "--baud", 10**12]
+    refused(sqwire(*words), "it must take 1000000000000 baud, and does not")
+
+
+def test_a_board_with_frames_of_another_shape_is_one_line(residual_build):
+    design = bytes.fromhex(residual_build.files["design.il"])[:8]
+    frame = Format(1, 1, 2, 4, False)
+    identity = Identity(4, 50_000_000, 3_000_000, design, frame, frame)
+    device = Device.__new__(Device)
+    device.build, device.name = residual_build, "here"
+    with pytest.raises(DeviceError, match="^Board at here: a frame must have 72 codes as in"):
+        device._check(identity)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.longdouble])
+@pytest.mark.parametrize("steps", [False, True])
+def test_the_largest_numbers_are_the_largest_codes_without_a_warning(residual_build, dtype, steps):
+    source = residual_build.graph.input
+    if steps:
+        source = replace(source, steps=(((0.5,), (source.range.lo, source.range.hi)),))
+    most = np.finfo(dtype).max
+    x = np.full((1, *source.shape), most)
+    assert (source.quantize(x) == source.range.hi).all()
+    assert (source.quantize(-x) == source.range.lo).all()
+    if not steps:
+        with pytest.raises(ValueError, match="values must be between"):
+            source.quantize(x, saturate=False)
