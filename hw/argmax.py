@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .pipeline import Pipeline
 from .ranges import Range
 
 __all__ = ["ArgMax"]
@@ -88,24 +89,10 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        advance = Signal()
-        valid = self.i.valid
-        for level in range(1, spec.latency_cycles + 1):
-            held = Signal(name=f"valid_{level}")
-            with m.If(advance):
-                m.d.sync += held.eq(valid)
-            valid = held
-        m.d.comb += [
-            advance.eq((~valid | self.o.ready) if spec.latency_cycles else self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid),
-        ]
+        pipeline = Pipeline(m, [self.i], self.o, spec.latency_cycles)
 
         def register(value, name):
-            following = Signal(value.shape(), name=name, reset_less=True)
-            with m.If(advance):
-                m.d.sync += following.eq(value)
-            return following
+            return pipeline.register(value, value.shape(), name)
 
         codes = [self.i.payload[lane] for lane in range(spec.beat.lanes)]
         # Within each group of 2**level lanes, the number of its largest.

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
 from .folded.memory import Store
+from .pipeline import Pipeline
 from .ranges import Range
 from .raster import counter
 
@@ -136,39 +137,21 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        advance, take = Signal(), Signal()
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i0.ready.eq(advance & self.i1.valid),
-            self.i1.ready.eq(advance & self.i0.valid),
-            take.eq(advance & self.i0.valid & self.i1.valid),
-        ]
-        valid = self.i0.valid & self.i1.valid
-        for stage in range(1, spec.latency_cycles + 1):
-            held = Signal(name=f"valid_{stage}")
-            with m.If(advance):
-                m.d.sync += held.eq(valid)
-            valid = held
-        m.d.comb += self.o.valid.eq(valid)
-
-        def register(value, shape, name):
-            following = Signal(shape, name=name, reset_less=True)
-            with m.If(advance):
-                m.d.sync += following.eq(value)
-            return following
+        pipeline = Pipeline(m, [self.i0, self.i1], self.o, spec.latency_cycles)
+        register = pipeline.register
 
         # Cycle 1: the right disparity is written; where in the memory its partner is, if it is.
         bits = (spec.depth - 1).bit_length()
-        column, _ = counter(m, take, spec.width, "column")
+        column, _ = counter(m, pipeline.take, spec.width, "column")
         place = Signal(bits)
-        with m.If(take):
+        with m.If(pipeline.take):
             m.d.sync += place.eq(place + 1)
         m.submodules.row = row = Memory(shape=spec.right.bits, depth=spec.depth, init=[])
         write, read = row.write_port(), row.read_port()
         m.d.comb += [
             write.addr.eq(place),
             write.data.eq(self.i1.payload[0]),
-            write.en.eq(take),
+            write.en.eq(pipeline.take),
         ]
         code = self.i0.payload[0]
         shift = (code + spec.parts // 2) >> (spec.parts.bit_length() - 1)
@@ -176,7 +159,7 @@ class _Component(wiring.Component):
         address = register((place - shift)[:bits], bits, "address")
         left = register(code, spec.left.shape, "left_1")
         # Cycle 2: it is read.
-        m.d.comb += [read.addr.eq(address), read.en.eq(advance)]
+        m.d.comb += [read.addr.eq(address), read.en.eq(pipeline.advance)]
         inside, left = register(inside, 1, "inside_2"), register(left, spec.left.shape, "left_2")
         # Cycle 3: how far they are apart. Cycle 4: is it near enough.
         apart = Range(0, max(spec.left.hi, spec.right.hi))

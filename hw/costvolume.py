@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .pipeline import Pipeline
 from .ranges import Range
 from .raster import axis
 
@@ -142,37 +143,21 @@ class _Component(wiring.Component):
         m = Module()
         spec = self.spec
         channels = len(spec.left)
-        advance, take = Signal(), Signal()
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i0.ready.eq(advance & self.i1.valid),
-            self.i1.ready.eq(advance & self.i0.valid),
-            take.eq(advance & self.i0.valid & self.i1.valid),
-        ]
-        valid = self.i0.valid & self.i1.valid
-        for stage in range(1, spec.latency_cycles + 1):
-            held = Signal(name=f"valid_{stage}")
-            with m.If(advance):
-                m.d.sync += held.eq(valid)
-            valid = held
-        m.d.comb += self.o.valid.eq(valid)
+        pipeline = Pipeline(m, [self.i0, self.i1], self.o, spec.latency_cycles)
 
         # Cycle 1: the left position stands beside the right one and those before it in the row.
-        starts, _ = axis(m, take, spec.width, 0, spec.width, 1, name="column")
+        starts, _ = axis(m, pipeline.take, spec.width, 0, spec.width, 1, name="column")
         left = Signal(spec.inputs[0].layout, reset_less=True)
         before = spec.inputs[1].layout
         right = [Signal(before, name=f"right_{d}", reset_less=True) for d in range(spec.shifts)]
-        with m.If(take):
+        with m.If(pipeline.take):
             m.d.sync += [left.eq(self.i0.payload), right[0].eq(self.i1.payload)]
             for d in range(1, spec.shifts):
                 moved = right[d - 1].as_value()
                 m.d.sync += right[d].as_value().eq(Mux(starts, 0, moved))
 
         def register(value, bounds, name):
-            following = Signal(bounds.shape, name=name, reset_less=True)
-            with m.If(advance):
-                m.d.sync += following.eq(value)
-            return following
+            return pipeline.register(value, bounds.shape, name)
 
         for d in range(spec.shifts):
             # Cycle 2: the terms.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,7 @@ from . import adders
 from .arrays import frozen
 from .beat import Beat
 from .netlist import Netlist, Word
+from .pipeline import Pipeline
 from .ranges import Range
 
 __all__ = ["Dot"]
@@ -140,23 +141,10 @@ class _Component(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        latency = self.spec.latency_cycles
-        advance = Signal()
-        m.d.comb += self.i.ready.eq(advance)
-        if latency == 0:
-            m.d.comb += [advance.eq(self.o.ready), self.o.valid.eq(self.i.valid)]
-        else:
-            m.d.comb += advance.eq(~self.o.valid | self.o.ready)
-            valid = self.i.valid
-            for stage in range(latency):
-                held = Signal(name=f"valid_{stage + 1}")
-                with m.If(advance):
-                    m.d.sync += held.eq(valid)
-                valid = held
-            m.d.comb += self.o.valid.eq(valid)
+        pipeline = Pipeline(m, [self.i], self.o, self.spec.latency_cycles)
         _netlist(self.spec).place(
             m, platform,
-            enable=advance, i=self.i.payload.as_value(), o=self.o.payload.as_value(),
+            enable=pipeline.advance, i=self.i.payload.as_value(), o=self.o.payload.as_value(),
         )  # fmt: skip
         return m
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .pipeline import Pipeline
 from .ranges import Range
 
 __all__ = ["MaxPool"]
@@ -90,18 +91,7 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        advance = Signal()
-        valid = self.i.valid
-        for level in range(1, spec.latency_cycles + 1):
-            held = Signal(name=f"valid_{level}")
-            with m.If(advance):
-                m.d.sync += held.eq(valid)
-            valid = held
-        m.d.comb += [
-            advance.eq((~valid | self.o.ready) if spec.latency_cycles else self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid),
-        ]
+        pipeline = Pipeline(m, [self.i], self.o, spec.latency_cycles)
 
         for channel in range(spec.channels):
             codes = [self.i.payload[tap * spec.channels + channel] for tap in range(spec.taps)]
@@ -110,15 +100,12 @@ class _Component(wiring.Component):
                 # Cycle `level`: maxima of neighbours; the odd one out only waits.
                 level += 1
                 codes = [
-                    self._register(m, advance, codes[k : k + 2], f"max_{channel}_{level}_{k // 2}")
+                    self._larger(pipeline, codes[k : k + 2], f"max_{channel}_{level}_{k // 2}")
                     for k in range(0, len(codes), 2)
                 ]
             m.d.comb += self.o.payload[channel].eq(codes[0])
         return m
 
-    def _register(self, m, advance, codes, name):
-        held = Signal(self.spec.range.shape, name=name, reset_less=True)
+    def _larger(self, pipeline, codes, name):
         larger = codes[0] if len(codes) == 1 else Mux(codes[0] > codes[1], codes[0], codes[1])
-        with m.If(advance):
-            m.d.sync += held.eq(larger)
-        return held
+        return pipeline.register(larger, self.spec.range.shape, name)

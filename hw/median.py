@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .pipeline import Pipeline
 from .raster import axis
 from .window import Window
 
@@ -112,24 +113,10 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        advance = Signal()
-        valid = self.i.valid
-        for stage in range(1, spec.latency_cycles + 1):
-            held = Signal(name=f"valid_{stage}")
-            with m.If(advance):
-                m.d.sync += held.eq(valid)
-            valid = held
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid),
-        ]
+        pipeline = Pipeline(m, [self.i], self.o, spec.latency_cycles)
 
         def register(value, name):
-            following = Signal(spec.beat.range.shape, name=name, reset_less=True)
-            with m.If(advance):
-                m.d.sync += following.eq(value)
-            return following
+            return pipeline.register(value, spec.beat.range.shape, name)
 
         def three(values, name):
             """The lowest, the middle and the highest, a cycle later."""
@@ -143,7 +130,7 @@ class _Component(wiring.Component):
                 for what, value in (("low", lowest), ("middle", middle), ("high", highest))
             ]
 
-        top, left, bottom, right = self._edges(m, advance & self.i.valid)
+        top, left, bottom, right = self._edges(m, pipeline.take)
         for lane in range(spec.beat.lanes):
             # Cycle 1: what lies outside the frame repeats the edge, first of rows, then of columns.
             taps = [

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from . import step_circuits
 from .beat import Beat
 from .netlist import Netlist, Word
+from .pipeline import Pipeline
 from .ranges import Range
 from .steps import Steps
 
@@ -112,24 +113,10 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        advance = Signal()
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-        ]
-
-        valid = self.i.valid
-        for cycle in range(1, spec.latency_cycles):
-            following = Signal(name=f"valid_{cycle}")
-            with m.If(advance):
-                m.d.sync += following.eq(valid)
-            valid = following
-        with m.If(advance):
-            m.d.sync += self.o.valid.eq(valid)
-
+        pipeline = Pipeline(m, [self.i], self.o, spec.latency_cycles)
         _netlist(spec).place(
             m, platform,
-            enable=advance, i=self.i.payload.as_value(), o=self.o.payload.as_value(),
+            enable=pipeline.advance, i=self.i.payload.as_value(), o=self.o.payload.as_value(),
         )  # fmt: skip
         return m
 

@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
+from .pipeline import Pipeline
 from .ranges import Range
 
 __all__ = ["SubpixelArgMax"]
@@ -106,25 +107,8 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        advance = Signal()
-        valid = self.i.valid
-        for stage in range(1, spec.latency_cycles + 1):
-            held = Signal(name=f"valid_{stage}")
-            with m.If(advance):
-                m.d.sync += held.eq(valid)
-            valid = held
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid),
-        ]
-
-        def register(value, shape, name):
-            following = Signal(shape, name=name, reset_less=True)
-            with m.If(advance):
-                m.d.sync += following.eq(value)
-            return following
-
+        pipeline = Pipeline(m, [self.i], self.o, spec.latency_cycles)
+        register = pipeline.register
         index, p, q = self._winner(register)
         width = len(p)
         # Then: twice the numerator with a half added, and twice the denominator; 0 / 0 is a half.
