@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self
 
@@ -14,9 +15,10 @@ from sqwire.compiler.build import Build
 
 from .catalog import boards
 from .errors import DeviceError
-from .link.client import Client, Line, Traffic
-from .link.codec import Kind, line_bytes
+from .link.client import Client, Line
+from .link.codec import PART_HEAD_BYTES, Kind, line_bytes
 from .link.payloads import Identity, State
+from .link.request import Traffic
 from .ports import find_port, open_port
 
 __all__ = ["DEFAULT_BAUD", "Device", "DeviceError"]
@@ -107,10 +109,10 @@ class Device:
                 )
 
     def _line_bits(self) -> int:
-        """What all frames that may be unanswered, and one more, take on the line."""
+        """What all messages that may be unanswered, and one more, take on the line."""
         frames = (self.identity.input, self.identity.output)
-        size = sum(line_bytes(frame.frame_bytes(packed=False)) for frame in frames)
-        return 10 * size * (self.identity.credits + 1)
+        sizes = [frame.message_bytes(packed=False) + PART_HEAD_BYTES for frame in frames]
+        return 10 * sum(map(line_bytes, sizes)) * (self.identity.credits + 1)
 
     @property
     def traffic(self) -> Traffic:
@@ -194,26 +196,31 @@ class Device:
         high = low + (1 << frame.bits) - 1
         if codes.dtype.kind not in "iub" or ((codes < low) | (codes > high)).any():
             raise ValueError(f"Codes: they must be whole numbers from {low} to {high}")
-        replies = [self._send(one) for one in codes]
+        frame = self.identity.output
+        out = np.zeros((len(codes), frame.height, frame.width, frame.channels), np.int64)
+        # As bytes only those are kept that are on their way, or soon will be.
+        replies: deque[Future[bytes]] = deque()
         try:
-            return self._gather(replies, progress)
+            for k in range(len(codes)):
+                while len(replies) < 2 * self.identity.credits and k + len(replies) < len(codes):
+                    replies.append(self._send(codes[k + len(replies)]))
+                out[k] = frame.unpack(replies.popleft().result())
+                if progress:
+                    progress(k + 1, len(codes))
         except BaseException:
             for reply in replies:
                 reply.cancel()
             raise
-
-    def _gather(self, replies: Sequence[Future[bytes]], progress: Progress | None) -> Int:
-        frame = self.identity.output
-        out = np.zeros((len(replies), frame.height, frame.width, frame.channels), np.int64)
-        for k, reply in enumerate(replies):
-            out[k] = frame.unpack(reply.result())
-            if progress:
-                progress(k + 1, len(replies))
         return out
 
     def _send(self, codes: Int) -> Future[bytes]:
+        frame = self.identity.input
+        messages = frame.messages_of(codes, packed=self.packed)
+        if frame.is_cut:
+            kind = Kind.PART_PACKED if self.packed else Kind.PART
+            return self._client.submit_parts(kind, messages)
         kind = Kind.INFER_PACKED if self.packed else Kind.INFER
-        return self._client.submit(kind, self.identity.input.pack(codes, packed=self.packed))
+        return self._client.submit(kind, messages[0])
 
     def _built(self) -> Build:
         if self.build is None:

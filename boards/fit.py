@@ -13,7 +13,7 @@ from .link.link import Link, credits_for
 from .link.payloads import Format, Identity
 from .top import Top
 
-__all__ = ["formats_of", "formats_of_ports", "room_for", "target_for", "top_for"]
+__all__ = ["formats_of", "formats_of_ports", "parts_for", "room_for", "target_for", "top_for"]
 
 # Shares of LUTs and flip-flops, and of block RAMs, that a plan may use; and the share that may be
 # in use with the link.
@@ -51,6 +51,14 @@ def formats_of_ports(port_in: Port, port_out: Port) -> tuple[Format, Format]:
     return frame_in, frame_out
 
 
+def parts_for(formats: tuple[Format, Format], board: Board) -> tuple[Format, Format]:
+    """The frames and results of a network as they travel: in parts where two whole ones would
+    not fit into the board's memory for frames that wait."""
+    into, out = formats
+    most_bytes = board.ring_bytes // 2 - 1
+    return into.cut(most_bytes), out.cut(most_bytes)
+
+
 def top_for(
     board: Board,
     formats: tuple[Format, Format],
@@ -70,6 +78,7 @@ def top_for(
         If the PLL cannot make the clock, or the clock not the rate, or a frame is too long.
     """
     clock_hz = board.clock_hz if clock_hz is None else clock_hz
+    formats = parts_for(formats, board)
     identity = Identity(
         credits_for(formats[0], board.ring_bytes, board.most_credits),
         clock_hz,

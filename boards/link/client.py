@@ -6,16 +6,20 @@ import random
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 from sqwire.boards.errors import DeviceError
 
 from .codec import NOBODY, Code, Decoder, Kind, Message, encode
-from .payloads import Identity, State
+from .parts import Taken, result_part
+from .payloads import Format, Identity, State
+from .request import Request, Traffic
+from .window import Astray, Window
 
-__all__ = ["Client", "Line", "Traffic"]
+__all__ = ["Client", "Line"]
 
 _PIECE = 512
 """Bytes written at a time, so that what comes meanwhile is read in time."""
@@ -34,45 +38,14 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """What happened on the line so far, seen from the host."""
-
-    sent: int = 0
-    """Requests sent, those that were sent again counted again."""
-    answered: int = 0
-    """Requests answered."""
-    again: int = 0
-    """Requests sent again."""
-    timed_out: int = 0
-    """Of these, those for which nothing came in time."""
-    damaged: int = 0
-    """Replies that came damaged."""
-    stale: int = 0
-    """Replies to nothing that was still asked: sent again meanwhile, or of another host."""
-    complaints: int = 0
-    """Error replies."""
-
-
-@dataclass
-class _Request:
-    kind: Kind
-    payload: bytes
-    future: Future[bytes] = field(default_factory=Future)
-    tries: int = 0
-    deadline: float = 0.0
-
-    @property
-    def is_frame(self) -> bool:
-        return self.kind in (Kind.INFER, Kind.INFER_PACKED)
-
-
 class Client:
     """Speaks to a board through ``line``, in a thread of its own.
 
     Up to ``credits`` frames are unanswered at a time. The board answers frames in order, so a
     result shows that all older ones without one are lost; they are sent again at once, others
-    after ``timeout_seconds``. After ``retries`` further tries a request fails.
+    after ``timeout_seconds``. After ``retries`` further tries a request fails. Frames in parts
+    go through a :class:`sqwire.boards.link.window.Window`; where that gets on no more, the board
+    is reset and those without a result are sent again.
 
     Raises
     ------
@@ -85,13 +58,17 @@ class Client:
     ) -> None:
         self.name, self.timeout_seconds, self.retries = name, timeout_seconds, retries
         self.credits = 1
+        self.output: Format | None = None
         self.traffic = Traffic()
         self._line = line
         self._decoder = Decoder()
-        self._waiting: deque[_Request] = deque()
-        self._open: OrderedDict[int, _Request] = OrderedDict()  # by sequence, in order of sending
+        self._waiting: deque[Request] = deque()
+        self._open: OrderedDict[int, Request] = OrderedDict()  # by sequence, in order of sending
         # From anywhere: replies to the host before us must not fit.
         self._sequence = random.randrange(NOBODY)
+        self._window = Window(1)
+        self._due = 0.0  # until when the board must have said where it stands
+        self._astray = False  # no part goes out before a reset
         self._hold = 0.0  # no frame goes out before
         self._damaged = 0  # messages that came damaged to the board since its last reply
         self._lock = threading.Lock()
@@ -103,7 +80,13 @@ class Client:
     def submit(self, kind: Kind, payload: bytes = b"") -> Future[bytes]:
         """Send a request some time soon; the payload of its reply."""
         Message(kind, 0, payload)  # what is no message is refused here
-        request = _Request(kind, payload)
+        return self._submit(Request(kind, [payload]))
+
+    def submit_parts(self, kind: Kind, codes: Sequence[bytes]) -> Future[bytes]:
+        """Send a frame in parts some time soon; the codes of its result."""
+        return self._submit(Request(kind, codes))
+
+    def _submit(self, request: Request) -> Future[bytes]:
         with self._lock:
             if self._closed:
                 raise DeviceError(f"Board at {self.name}: it must be open, and was closed")
@@ -120,7 +103,8 @@ class Client:
     def identify(self) -> Identity:
         """Who is there; from here on as many frames are sent ahead as the board allows."""
         identity = Identity.unpack(self.submit(Kind.IDENTIFY).result())
-        self.credits = identity.credits
+        self.output = identity.output
+        self.credits = self._window.credits = identity.credits
         return identity
 
     def status(self) -> State:
@@ -178,32 +162,65 @@ class Client:
         self.traffic = replace(old, **{k: getattr(old, k) + v for k, v in changes.items()})
 
     def _send(self) -> None:
-        while True:
-            with self._lock:
-                frames = sum(request.is_frame for request in self._open.values())
-                if not self._waiting:
-                    return
-                request = self._waiting[0]
-                if request.is_frame and (frames >= self.credits or time.monotonic() < self._hold):
-                    return
-                self._waiting.popleft()
-                if not request.tries and not request.future.set_running_or_notify_cancel():
-                    continue
-                self._sequence = (self._sequence + 1) % NOBODY
-                while self._sequence in self._open:
-                    self._sequence = (self._sequence + 1) % NOBODY
-                sequence = self._sequence
-                self._open[sequence] = request
-            request.tries += 1
+        while (message := self._next_part() or self._next_request()) is not None:
             self._count(sent=1)
-            line = encode(Message(request.kind, sequence, request.payload))
-            request.deadline = time.monotonic() + self.timeout_seconds
+            line = encode(message)
             for at in range(0, len(line), _PIECE):
                 self._line.write(line[at : at + _PIECE])
                 if self._line.in_waiting:
                     self._receive(self._line.read(self._line.in_waiting))
             # Counted from when the line has it: until then it was on its way.
-            request.deadline = time.monotonic() + self.timeout_seconds
+            late = time.monotonic() + self.timeout_seconds
+            if message.kind in (Kind.PART, Kind.PART_PACKED):
+                self._due = late
+            elif message.sequence in self._open:
+                self._open[message.sequence].deadline = late
+
+    def _next_part(self) -> Message | None:
+        if self._is_resetting or time.monotonic() < self._hold:
+            return None
+        found = self._window.next()
+        if found is None:
+            return None
+        message, again = found
+        self._count(again=again)
+        return message
+
+    def _next_request(self) -> Message | None:
+        with self._lock:
+            while self._waiting:
+                request = self._waiting[0]
+                if request.is_frame and not self._may_send(request):
+                    return None
+                self._waiting.popleft()
+                if not request.tries and not request.future.set_running_or_notify_cancel():
+                    continue
+                self._sequence = (self._sequence + 1) % NOBODY
+                while self._sequence in self._open or self._sequence in self._window:
+                    self._sequence = (self._sequence + 1) % NOBODY
+                self._open[self._sequence] = request
+                request.tries += 1
+                request.deadline = time.monotonic() + self.timeout_seconds
+                if not request.is_cut:
+                    return Message(request.kind, self._sequence, request.codes[0])
+                request.got = []
+                self._window.add(self._sequence, request.kind, request.codes)
+                return self._next_part()
+        return None
+
+    def _may_send(self, request: Request) -> bool:
+        """Whether a frame may go out, or its first part."""
+        frames = sum(other.is_frame for other in self._open.values())
+        if frames >= self.credits or time.monotonic() < self._hold:
+            return False
+        window = self._window
+        free = window.is_sent and not window.is_full and not self._is_resetting
+        return free or not request.is_cut
+
+    @property
+    def _is_resetting(self) -> bool:
+        """Whether the board forgets, or is to forget, parts that are sent now."""
+        return self._astray or any(r.kind == Kind.RESET for r in self._open.values())
 
     def _receive(self, received: bytes) -> None:
         for message in self._decoder.feed(received):
@@ -214,11 +231,11 @@ class Client:
         if message.kind == Kind.ERROR and len(message.payload) == 1:
             self._complaint(message.sequence, message.payload[0])
             return
+        if message.kind == Kind.TAKEN:
+            self._taken(message.payload)
+            return
         request = self._open.get(message.sequence)
-        wanted = Kind.RESULT if request and request.is_frame else None
-        if request and wanted is None:
-            wanted = _REPLIES[request.kind]
-        if request is None or message.kind != wanted:
+        if request is None or message.kind not in self._answers(request):
             self._count(stale=1)
             return
         if request.is_frame:
@@ -226,19 +243,112 @@ class Client:
             frames = [s for s, other in self._open.items() if other.is_frame]
             for sequence in reversed(frames[: frames.index(message.sequence)]):
                 self._again(sequence)
-        del self._open[message.sequence]
         self._hold, self._damaged = 0.0, 0
+        payload = message.payload
+        if message.kind == Kind.RESULT_PART:
+            self._get_on()
+            whole = self._gather(message.sequence, request, payload)
+            if whole is None:
+                return
+            payload = whole
+        del self._open[message.sequence]
         self._count(answered=1)
-        request.future.set_result(message.payload)
+        if request.kind == Kind.RESET:
+            self._restart()
+        request.future.set_result(payload)
+
+    def _answers(self, request: Request) -> tuple[Kind, ...]:
+        if not request.is_frame:
+            return (_REPLIES[request.kind],)
+        cut = self.output is not None and self.output.is_cut
+        return (Kind.RESULT_PART if cut else Kind.RESULT,)
+
+    def _gather(self, sequence: int, request: Request, payload: bytes) -> bytes | None:
+        """A part of a result came; the result if it is the last."""
+        assert self.output is not None, "nobody waits for a part before"
+        index, codes = result_part(payload)
+        if index != len(request.got):
+            # One before it is lost, and the board does not keep it.
+            self._again(sequence)
+            return None
+        last = index == self.output.messages - 1
+        wanted = self.output.message_bytes(packed=False, last=last)
+        if len(codes) != wanted:
+            del self._open[sequence]
+            request.future.set_exception(
+                ValueError(
+                    f"Board: part {index} of a result must have {wanted} bytes, not {len(codes)}; "
+                    "load the bitstream of this build"
+                )
+            )
+            return None
+        request.got.append(codes)
+        return b"".join(request.got) if last else None
+
+    def _taken(self, payload: bytes) -> None:
+        """The board says which parts it has."""
+        if self._is_resetting:
+            return
+        try:
+            if self._window.heard(Taken.unpack(payload)):
+                self._get_on()
+                self._due = time.monotonic() + self.timeout_seconds
+        except Astray:
+            self._stray()
+        if self._window.stuck > self.retries:
+            self._stray()
+
+    def _get_on(self) -> None:
+        """Frames in parts are on their way: none of them is late."""
+        late = time.monotonic() + self.timeout_seconds
+        for request in self._open.values():
+            if request.is_cut:
+                request.deadline = late
+
+    def _stray(self) -> None:
+        """The board must forget parts of frames before it gets others."""
+        if self._astray:
+            return
+        self._astray = True
+        reset = Request(Kind.RESET, [b""])
+        reset.future.add_done_callback(self._give_up)
+        with self._lock:
+            self._waiting.appendleft(reset)
+
+    def _restart(self) -> None:
+        """The board was reset: frames in parts that have no result are lost."""
+        self._window, self._astray = Window(self.credits), False
+        for sequence in reversed([s for s, request in self._open.items() if request.is_cut]):
+            self._again(sequence)
+
+    def _give_up(self, reset: Future[bytes]) -> None:
+        """Without the reset no frame in parts can be sent."""
+        error = reset.exception()
+        if error is None:
+            return
+        with self._lock:
+            lost = [request for request in (*self._open.values(), *self._waiting) if request.is_cut]
+            self._waiting = deque(request for request in self._waiting if not request.is_cut)
+            self._open = OrderedDict((s, r) for s, r in self._open.items() if not r.is_cut)
+            self._window, self._astray = Window(self.credits), False
+        for request in lost:
+            if request.tries or request.future.set_running_or_notify_cancel():
+                request.future.set_exception(error)
 
     def _complaint(self, sequence: int, code: int) -> None:
         self._count(complaints=1)
         if code == Code.DAMAGED:
             # Which one it was is not known, unless it were all.
             self._damaged += 1
-            if self._damaged >= len(self._open):
-                for lost in reversed(list(self._open)):
+            requests = [s for s, request in self._open.items() if not request.is_cut]
+            if self._damaged >= len(requests) + self._window.in_flight:
+                self._damaged = 0
+                self._window.back()
+                for lost in reversed(requests):
                     self._again(lost)
+        elif code == Code.BUSY and sequence in self._window:
+            self._hold = time.monotonic() + self.timeout_seconds / 8
+            self._window.back()
         elif sequence in self._open:
             if code == Code.BUSY:
                 # Frames of ours that we gave up, or of another host, are still to be done.
@@ -246,18 +356,22 @@ class Client:
                 self._again(sequence)
             else:
                 request = self._open.pop(sequence)
+                if sequence in self._window:
+                    self._stray()
                 why = "kind" if code == Code.UNKNOWN else "length"
                 request.future.set_exception(
                     DeviceError(
                         f"Board at {self.name}: it must know a request of kind {request.kind:#04x} "
-                        f"and {len(request.payload)} bytes, and refuses its {why}; "
+                        f"and {request.size} bytes, and refuses its {why}; "
                         "load the bitstream of this build"
                     )
                 )
 
     def _again(self, sequence: int) -> None:
         """Put a request that is lost back to the front of those that wait, in order of sending."""
-        request = self._open.pop(sequence)
+        request = self._open.pop(sequence, None)
+        if request is None:
+            return
         if request.tries > self.retries:
             traffic = self.traffic
             request.future.set_exception(
@@ -275,7 +389,17 @@ class Client:
 
     def _expire(self) -> None:
         now = time.monotonic()
-        late = [s for s, request in self._open.items() if request.deadline < now]
+        if self._window.waits and not self._is_resetting and self._due < now:
+            self._count(timed_out=1)
+            self._due = now + self.timeout_seconds
+            self._window.back()
+            if self._window.stuck > self.retries:
+                self._stray()
+        late = [
+            sequence
+            for sequence, request in self._open.items()
+            if request.deadline < now and not (request.is_cut and sequence in self._window)
+        ]
         for sequence in reversed(late):
             self._count(timed_out=1)
             self._again(sequence)

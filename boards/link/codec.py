@@ -25,6 +25,8 @@ __all__ = [
     "HEADER_BYTES",
     "MOST_PAYLOAD",
     "NOBODY",
+    "PART_HEAD_BYTES",
+    "RESULT_HEAD_BYTES",
     "Code",
     "Decoder",
     "Kind",
@@ -41,19 +43,27 @@ MOST_PAYLOAD = 0xFFFF
 NOBODY = 0xFFFF
 """The sequence number of an error that belongs to no message."""
 
+PART_HEAD_BYTES, RESULT_HEAD_BYTES = 6, 4
+"""What stands before the codes of a part: see :class:`sqwire.boards.link.parts.Part`."""
+
 
 class Kind(IntEnum):
-    """What a message is. A reply is its request with the uppermost bit set."""
+    """What a message is. A reply is its request with the uppermost bit set, but that parts of
+    results have a kind of their own."""
 
     IDENTIFY = 0x01
     INFER = 0x02
     INFER_PACKED = 0x03
     STATUS = 0x04
     RESET = 0x05
+    PART = 0x06
+    PART_PACKED = 0x07
     IDENTITY = 0x81
     RESULT = 0x82
     STATE = 0x84
     RESTARTED = 0x85
+    TAKEN = 0x86
+    RESULT_PART = 0x87
     ERROR = 0xFF
 
 
@@ -67,7 +77,7 @@ class Code(IntEnum):
     LENGTH = 3
     """A request of this kind has another length."""
     BUSY = 4
-    """There are as many unanswered frames as credits."""
+    """There are as many unanswered frames, or parts, as credits."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .codec import CRC_BYTES, HEADER_BYTES, Kind
+from .codec import CRC_BYTES, HEADER_BYTES, RESULT_HEAD_BYTES, Kind
 from .deframe import CRC
 from .payloads import Identity, State
 
@@ -23,7 +23,8 @@ class Composer(wiring.Component):  # type: ignore[misc]
 
     A short reply goes before the next result. A result holds its place on the line until the
     last of its transfers has come. ``abort`` ends a message without its CRC, so it is
-    no message to the host.
+    no message to the host. Where frames or results travel in parts, what comes from the network
+    comes byte by byte and message by message (:class:`sqwire.boards.link.outlet.Outlet`).
 
     Timing: a byte every 5 cycles where the line has room.
 
@@ -32,8 +33,13 @@ class Composer(wiring.Component):  # type: ignore[misc]
     ask, ask_kind, ask_sequence, ask_code, asked
         ``ask`` says that a reply of this kind is wanted; all four stay until ``asked`` answers for
         one cycle, at the end of the reply. The code is the payload of an error.
+    tell, told, tell_sequence, tell_state
+        ``tell`` says that a ``Kind.TAKEN`` is wanted, of this frame and with this payload; ``told``
+        answers for one cycle, when it begins. The payload is read two bytes at a time.
     sequence : ``In(16)``
         The sequence number of the next result, until ``result``.
+    last : ``In(1)``
+        The next message is the last of its result, until ``result``.
     tdata, tvalid, tready
         From the network.
     counters : ``In(STATE_BITS)``
@@ -42,7 +48,7 @@ class Composer(wiring.Component):  # type: ignore[misc]
     telling : ``Out(1)``
         A ``Kind.STATE`` reply is being written.
     result : ``Out(1)``
-        One cycle, when a result is complete.
+        One cycle, when a message of a result is complete.
     abort : ``In(1)``
         End what is being said.
     o, close, closed
@@ -52,6 +58,7 @@ class Composer(wiring.Component):  # type: ignore[misc]
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         frame = identity.output
+        self.word_bytes = 1 if identity.is_cut else frame.lane_bytes * frame.channels
         super().__init__(
             {
                 "ask": In(1),
@@ -59,8 +66,13 @@ class Composer(wiring.Component):  # type: ignore[misc]
                 "ask_sequence": In(16),
                 "ask_code": In(8),
                 "asked": Out(1),
+                "tell": In(1),
+                "told": Out(1),
+                "tell_sequence": In(16),
+                "tell_state": In(32),
                 "sequence": In(16),
-                "tdata": In(8 * frame.lane_bytes * frame.channels),
+                "last": In(1),
+                "tdata": In(8 * self.word_bytes),
                 "tvalid": In(1),
                 "tready": Out(1),
                 "counters": In(STATE_BITS),
@@ -77,19 +89,28 @@ class Composer(wiring.Component):  # type: ignore[misc]
         m = Module()
         m.submodules.crc = crc = CRC.create()
         frame = self.identity.output
-        word_bytes = frame.lane_bytes * frame.channels
+        word_bytes = self.word_bytes
         rom = self.identity.pack()
+        result = Kind.RESULT_PART if frame.is_cut else Kind.RESULT
+        sizes = [
+            RESULT_HEAD_BYTES * frame.is_cut + frame.message_bytes(packed=False, last=last)
+            for last in (True, False)
+        ]
 
         kind, sequence, length = Signal(8), Signal(16), Signal(16)
-        is_result, payload = Signal(), Signal()
+        is_result, is_taken, payload = Signal(), Signal(), Signal()
+        short, short_sequence = Signal(8), Signal(16)
         m.d.comb += [
-            kind.eq(Mux(is_result, Const(Kind.RESULT, 8), self.ask_kind)),
-            sequence.eq(Mux(is_result, self.sequence, self.ask_sequence)),
-            self.telling.eq(payload & ~is_result & (self.ask_kind == Kind.STATE)),
+            short.eq(Mux(is_taken, Const(Kind.TAKEN, 8), self.ask_kind)),
+            short_sequence.eq(Mux(is_taken, self.tell_sequence, self.ask_sequence)),
+            kind.eq(Mux(is_result, Const(result, 8), short)),
+            sequence.eq(Mux(is_result, self.sequence, short_sequence)),
+            self.telling.eq(payload & ~is_result & (short == Kind.STATE)),
         ]
         with m.Switch(kind):
             for one, size in (
-                (Kind.RESULT, frame.frame_bytes(packed=False)),
+                (result, Mux(self.last, *sizes) if frame.is_cut else sizes[0]),
+                (Kind.TAKEN, len(self.tell_state) // 8),
                 (Kind.IDENTITY, len(rom)),
                 (Kind.STATE, STATE_BITS // 8),
                 (Kind.ERROR, 1),
@@ -104,7 +125,9 @@ class Composer(wiring.Component):  # type: ignore[misc]
         item = Signal(range(len(rom) // 2 + 1))
         pairs = [int.from_bytes(rom[k : k + 2], "little") for k in range(0, len(rom), 2)]
         table = Signal(16)
-        with m.Switch(self.ask_kind):
+        with m.Switch(short):
+            with m.Case(Kind.TAKEN):
+                m.d.sync += table.eq(self.tell_state.word_select(item[:1], 16))
             with m.Case(Kind.IDENTITY):
                 m.d.sync += table.eq(Array(Const(pair, 16) for pair in pairs)[item])
             with m.Case(Kind.STATE):
@@ -128,8 +151,12 @@ class Composer(wiring.Component):  # type: ignore[misc]
                 m.d.comb += crc.start.eq(1)
                 m.d.sync += [index.eq(0), word_left.eq(0), item.eq(0)]
                 m.d.sync += [payload.eq(0), tail.eq(0), aborted.eq(0)]
-                with m.If(~self.abort & (self.ask | self.tvalid)):
-                    m.d.sync += is_result.eq(~self.ask)
+                with m.If(~self.abort & (self.ask | self.tell | self.tvalid)):
+                    m.d.sync += [
+                        is_result.eq(~self.ask & ~self.tell),
+                        is_taken.eq(~self.ask & self.tell),
+                    ]
+                    m.d.comb += self.told.eq(~self.ask)
                     m.next = "CHOOSE"
             with m.State("CHOOSE"):
                 m.next = "OFFER"
@@ -190,7 +217,7 @@ class Composer(wiring.Component):  # type: ignore[misc]
                 with m.If(self.closed):
                     m.d.comb += [
                         self.result.eq(is_result & ~aborted),
-                        self.asked.eq(~is_result & ~aborted),
+                        self.asked.eq(~is_result & ~is_taken & ~aborted),
                     ]
                     m.d.sync += is_result.eq(0)
                     m.next = "IDLE"

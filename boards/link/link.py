@@ -10,19 +10,22 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .codec import MOST_PAYLOAD, NOBODY, Code, Kind
+from .codec import MOST_PAYLOAD, NOBODY, PART_HEAD_BYTES, Code, Kind
 from .composer import Composer
 from .counters import Counters
 from .deframe import Deframer
+from .gate import Gate
 from .intake import Intake
-from .payloads import Format, Identity
+from .order import Order
+from .outlet import Outlet
+from .payloads import MOST_FRAME, Format, Identity
 from .stuffer import Stuffer
 from .uart import Uart
 
 __all__ = ["Link", "credits_for"]
 
 _RESET_CYCLES = 16
-_MOST_CREDITS = 16
+_MOST_CREDITS, _MOST_PARTS = 16, 8
 _GLOW_BITS = 20
 """An LED glows for a million cycles behind what lit it, and when the board wakes."""
 
@@ -30,9 +33,12 @@ _GLOW_BITS = 20
 def credits_for(frame: Format, ring_bytes: int, most: int = _MOST_CREDITS) -> int:
     """How many frames may be unanswered where ``ring_bytes`` are there to keep them.
 
-    A power of two from 2 (one is fed while the next comes) to ``most``.
+    A power of two from 2 (one is fed while the next comes) to ``most``. Of a frame in parts it is
+    the parts that count.
     """
-    room = ring_bytes // (1 + frame.frame_bytes(packed=False))
+    if frame.is_cut:
+        most = min(most, _MOST_PARTS)
+    room = ring_bytes // (1 + frame.message_bytes(packed=False))
     return min(max(1 << max(room, 1).bit_length() - 1, 2), most)
 
 
@@ -44,8 +50,8 @@ class Link:
     Raises
     ------
     ValueError
-        If the rate cannot be met, a frame is too long for a message, or the credits are no power
-        of two from 1 to 16.
+        If the rate cannot be met, a frame or a part of one is too long for a message, or the
+        credits are no power of two from 1 to 16.
     """
 
     identity: Identity
@@ -53,11 +59,18 @@ class Link:
 
     def __post_init__(self) -> None:
         for name, frame in (("input", self.identity.input), ("output", self.identity.output)):
-            size = frame.frame_bytes(packed=False)
-            if size > MOST_PAYLOAD:
+            size, what = frame.message_bytes(packed=False), "part" if frame.is_cut else "frame"
+            most = MOST_PAYLOAD - PART_HEAD_BYTES * frame.is_cut
+            if size > most:
                 raise ValueError(
-                    f"Link: a frame of the {name} must have at most {MOST_PAYLOAD} bytes, not "
+                    f"Link: a {what} of the {name} must have at most {most} bytes, not "
                     f"{size}; make the network's {name} smaller"
+                )
+            if max(frame.height, frame.width, frame.channels) > MOST_PAYLOAD or not frame.is_sound:
+                raise ValueError(
+                    f"Link: the {name} must have up to {MOST_PAYLOAD} rows, columns and channels, "
+                    f"of up to 64 bits, and {MOST_FRAME} bytes, not {frame.height} x "
+                    f"{frame.width} x {frame.channels} of {frame.bits} bits; make it smaller"
                 )
         if self.identity.credits not in (1, 2, 4, 8, 16):
             raise ValueError(
@@ -136,11 +149,13 @@ class Core(wiring.Component):  # type: ignore[misc]
         restart = ResetInserter(clear)
         deframer, composer = Deframer(self.link.timeout_bits), Composer(identity)
         stuffer, intake, counters = Stuffer(), Intake(identity.input, credits), Counters()
+        gate = (Order if identity.input.is_cut else Gate)(identity.input, credits)
         m.submodules.deframer = deframer
         m.submodules.composer = composer
         m.submodules.stuffer = stuffer
         m.submodules.intake = restart(intake)
         m.submodules.counters = restart(counters)
+        m.submodules.gate = restart(gate)
         m.d.comb += [
             *(getattr(deframer, pin).eq(getattr(self, pin)) for pin in ("valid", "data", "bad")),
             *(
@@ -148,60 +163,70 @@ class Core(wiring.Component):  # type: ignore[misc]
                 for pin in ("tdata", "tvalid", "tlast")
             ),
             intake.tready.eq(self.s_axis_tready),
-            composer.tdata.eq(self.m_axis_tdata),
-            composer.tvalid.eq(self.m_axis_tvalid & ~clear),
-            # What comes out while the network is reset belongs to nobody.
-            self.m_axis_tready.eq(composer.tready | clear),
         ]
+        done = self._results(m, composer, restart, clear)
         wiring.connect(m, composer.o, stuffer.i)
         wiring.connect(m, stuffer.o, wiring.flipped(self.o))
         m.d.comb += [stuffer.close.eq(composer.close), composer.closed.eq(stuffer.closed)]
 
-        # Is it a frame, of the right length, with a credit? All is settled long before the next
-        # byte comes.
-        plain, packed = deframer.kind == Kind.INFER, deframer.kind == Kind.INFER_PACKED
-        frame, fits, full = Signal(), Signal(), Signal()
-        sizes = [identity.input.frame_bytes(packed=p) for p in (False, True)]
-        unanswered = Signal(range(credits + 1))
-        storing, opened = Signal(), Signal()
+        # Does it bring codes, may it come in? All is settled long before the next byte comes.
+        kinds = (
+            (Kind.PART, Kind.PART_PACKED)
+            if identity.input.is_cut
+            else (Kind.INFER, Kind.INFER_PACKED)
+        )
+        frame, bare, opened = Signal(), Signal(), Signal()
         m.d.sync += [
-            frame.eq(plain | packed),
-            fits.eq(deframer.length == Mux(plain, sizes[0], Mux(packed, sizes[1], 0))),
-            full.eq(unanswered == credits),
+            frame.eq((deframer.kind == kinds[0]) | (deframer.kind == kinds[1])),
+            bare.eq(deframer.length == 0),
             opened.eq(deframer.opened),
         ]
         m.d.comb += [
-            intake.open.eq(opened & frame & fits & ~full),
-            intake.packed.eq(packed),
-            intake.store.eq(storing & deframer.payload_valid),
+            gate.frame.eq(frame),
+            gate.packed.eq(deframer.kind == kinds[1]),
+            gate.sequence.eq(deframer.sequence),
+            gate.length.eq(deframer.length),
+            gate.opened.eq(opened),
+            gate.valid.eq(deframer.payload_valid),
+            gate.data.eq(deframer.payload),
+            gate.end.eq(deframer.end),
+            gate.good.eq(deframer.good),
+            gate.free.eq(intake.fed if identity.input.is_cut else done),
+            intake.open.eq(gate.open),
+            intake.packed.eq(gate.packed),
+            intake.store.eq(gate.store),
             intake.data.eq(deframer.payload),
-            intake.rollback.eq(deframer.end & ~intake.commit),
+            intake.commit.eq(gate.commit),
+            intake.rollback.eq(deframer.end & ~gate.commit),
+            intake.done.eq(done),
         ]
-        with m.If(opened):
-            m.d.sync += storing.eq(intake.open)
-        with m.If(deframer.end):
-            m.d.sync += storing.eq(0)
+        if identity.input.is_cut:
+            m.d.comb += [
+                composer.tell.eq(gate.tell),
+                gate.told.eq(composer.told),
+                composer.tell_sequence.eq(gate.current),
+                composer.tell_state.eq(gate.state),
+            ]
 
-        # At the end of a message: commit, ask for a reply, or complain.
+        # At the end of a message: ask for a reply, or complain.
         ask = Signal()
-        damaged, refused, busy, known = (Signal() for _ in range(4))
+        damaged, refused, known, fits = (Signal() for _ in range(4))
         reset_request = Signal()
         reply = Signal(8)
         with m.Switch(deframer.kind):
             for kind in (Kind.IDENTIFY, Kind.STATUS, Kind.RESET):
                 with m.Case(kind):
                     m.d.comb += [reply.eq(kind | 0x80), known.eq(1)]
-            with m.Case(Kind.INFER, Kind.INFER_PACKED):
+            with m.Case(*kinds):
                 m.d.comb += known.eq(1)
+        m.d.comb += fits.eq(Mux(frame, gate.fits, bare))
         with m.If(deframer.end):
             m.d.comb += [
                 damaged.eq(~deframer.good & ~deframer.timed_out),
                 refused.eq(deframer.good & ~(known & fits)),
-                busy.eq(deframer.good & known & fits & frame & ~storing),
-                intake.commit.eq(deframer.good & storing),
                 reset_request.eq(deframer.good & fits & (deframer.kind == Kind.RESET)),
             ]
-        trouble = damaged | refused | busy | deframer.timed_out
+        trouble = damaged | refused | gate.busy | deframer.timed_out
         with m.If(composer.asked):
             m.d.sync += ask.eq(0)
         # A host that sends more than it gets answered loses answers, not frames.
@@ -215,21 +240,24 @@ class Core(wiring.Component):  # type: ignore[misc]
             ]
         m.d.comb += composer.ask.eq(ask)
 
-        # Sequence numbers in the order of the frames, which is that of the results.
-        m.submodules.sequences = memory = Memory(shape=16, depth=max(credits, 2), init=[])
+        # Sequence numbers in the order of the frames, which is that of the results. Of frames in
+        # parts as many may be in the ring as in the network.
+        depth = max(credits, 2) << identity.input.is_cut
+        m.submodules.sequences = memory = Memory(shape=16, depth=depth, init=[])
         write, read = memory.write_port(), memory.read_port()
-        newest, oldest = (Signal(range(max(credits, 2))) for _ in range(2))
+        newest, oldest = (Signal(range(depth)) for _ in range(2))
+        unanswered = Signal(range(depth + 1))
         m.d.comb += [
             write.addr.eq(newest),
             write.data.eq(deframer.sequence),
-            write.en.eq(intake.commit),
+            write.en.eq(gate.first),
             read.addr.eq(oldest),
             composer.sequence.eq(read.data),
         ]
         m.d.sync += [
-            newest.eq(newest + intake.commit),
-            oldest.eq(oldest + composer.result),
-            unanswered.eq(unanswered + intake.commit - composer.result),
+            newest.eq(newest + gate.first),
+            oldest.eq(oldest + done),
+            unanswered.eq(unanswered + gate.first - done),
         ]
 
         resetting = Signal(range(_RESET_CYCLES + 1))
@@ -244,15 +272,15 @@ class Core(wiring.Component):  # type: ignore[misc]
             m.d.sync += resetting.eq(resetting - 1)
         with m.If(clear):
             m.d.sync += [
-                *(register.eq(0) for register in (newest, oldest, unanswered, storing)),
+                *(register.eq(0) for register in (newest, oldest, unanswered)),
             ]
 
         m.d.comb += [
-            counters.frames.eq(composer.result),
+            counters.frames.eq(done),
             counters.stall_cycles.eq(self.m_axis_tvalid & ~self.m_axis_tready & ~composer.telling),
             counters.damaged.eq(damaged),
             counters.refused.eq(refused),
-            counters.busy.eq(busy),
+            counters.busy.eq(gate.busy),
             counters.timed_out.eq(deframer.end & deframer.timed_out),
             counters.network_errors.eq(self.network_error),
             counters.most_frames.eq(unanswered),
@@ -260,7 +288,7 @@ class Core(wiring.Component):  # type: ignore[misc]
             composer.counters.eq(counters.o),
         ]
         for lamp, lit in (
-            (self.active, intake.commit | composer.result),
+            (self.active, gate.commit | composer.result),
             (self.error, trouble | self.network_error),
         ):
             # Counts up and stops, so that it is only ever set to 0.
@@ -271,6 +299,31 @@ class Core(wiring.Component):  # type: ignore[misc]
             with m.Elif(~glow[-1]):
                 m.d.sync += glow.eq(glow + 1)
         return m
+
+    def _results(self, m: Any, composer: Composer, restart: Any, clear: Signal) -> Any:
+        """What comes from the network goes to the composer; when a result is out."""
+        # What comes out while the network is reset belongs to nobody.
+        valid = self.m_axis_tvalid & ~clear
+        if not self.link.identity.is_cut:
+            m.d.comb += [
+                composer.tdata.eq(self.m_axis_tdata),
+                composer.tvalid.eq(valid),
+                self.m_axis_tready.eq(composer.tready | clear),
+            ]
+            return composer.result
+        outlet = Outlet(self.link.identity.output)
+        m.submodules.outlet = restart(outlet)
+        m.d.comb += [
+            outlet.s_tdata.eq(self.m_axis_tdata),
+            outlet.s_tvalid.eq(valid),
+            self.m_axis_tready.eq(outlet.s_tready | clear),
+            composer.tdata.eq(outlet.tdata),
+            composer.tvalid.eq(outlet.tvalid & ~clear),
+            composer.last.eq(outlet.last),
+            outlet.tready.eq(composer.tready),
+            outlet.sent.eq(composer.result),
+        ]
+        return composer.result & outlet.last
 
 
 class Component(wiring.Component):  # type: ignore[misc]

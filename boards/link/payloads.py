@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sqwire.hw.axis import Port
 
-from .codec import MOST_PAYLOAD
+from .codec import MOST_PAYLOAD, PART_HEAD_BYTES
 
-__all__ = ["PROTOCOL", "Format", "Identity", "State"]
+__all__ = ["MOST_FRAME", "PART_BYTES", "PROTOCOL", "Format", "Identity", "State"]
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the protocol; a host speaks to boards of its own version only."""
+
+PART_BYTES = 508
+"""Codes in a part of a frame, where a position is no larger: four fill 2 kB of memory, each with
+a byte of the ring's; the same with the index before them fills 512 bytes."""
+
+MOST_FRAME = 1 << 28
+"""Bytes of the largest frame that is believed in; one of 9000 x 9000 pixels in colour has less."""
 
 _MAGIC = b"sq"
 _IDENTITY = struct.Struct("<2sBBII8s")
-_FORMAT = struct.Struct("<HHHBB")
+_FORMAT = struct.Struct("<HHHBBI")
 _STATE = struct.Struct("<II7H")
 
 Int = NDArray[np.int64]
@@ -33,6 +40,9 @@ class Format:
     bytes, least significant first, extended by its sign. Packed, codes follow each other
     without a gap from the least significant bit of the first byte, and the last byte is filled
     up with zeros.
+
+    A frame travels in one message, or, where ``part`` is not 0, in parts: as many positions as
+    ``part`` says in each, the rest in the last.
     """
 
     height: int
@@ -40,6 +50,7 @@ class Format:
     channels: int
     bits: int
     signed: bool
+    part: int = 0
 
     @classmethod
     def of(cls, port: Port, shape: tuple[int, int, int]) -> Format:
@@ -68,16 +79,55 @@ class Format:
         return (self.codes * self.bits + 7) // 8 if packed else self.codes * self.lane_bytes
 
     @property
+    def positions(self) -> int:
+        """Positions in a frame."""
+        return self.height * self.width
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a frame travels in parts."""
+        return self.part != 0
+
+    @property
+    def messages(self) -> int:
+        """Messages that a frame takes."""
+        return -(-self.positions // self.part) if self.part else 1
+
+    def message_bytes(self, *, packed: bool, last: bool = False) -> int:
+        """Bytes of the codes in a message, of the last one or of those before it."""
+        most = self.part or self.positions
+        codes = (self.positions - (self.messages - 1) * most if last else most) * self.channels
+        return (codes * self.bits + 7) // 8 if packed else codes * self.lane_bytes
+
+    def cut(self, most_bytes: int) -> Format:
+        """The same frames, in parts if they have more than ``most_bytes``.
+
+        A part has up to :data:`PART_BYTES`, but at least one position.
+        """
+        part = max(PART_BYTES // (self.channels * self.lane_bytes), 1)
+        fits = self.frame_bytes(packed=False) <= most_bytes or part >= self.positions
+        return replace(self, part=0 if fits else part)
+
+    @property
     def is_sound(self) -> bool:
-        """Whether there can be such frames."""
+        """Whether there can be such frames, and messages for them."""
         return (
             self.codes > 0
             and 1 <= self.bits <= 64
-            and self.frame_bytes(packed=False) <= MOST_PAYLOAD
+            and 0 <= self.part < self.positions
+            and self.frame_bytes(packed=False) <= MOST_FRAME
+            and self.message_bytes(packed=False) <= MOST_PAYLOAD - PART_HEAD_BYTES * self.is_cut
         )
 
+    def messages_of(self, codes: Int, *, packed: bool) -> list[bytes]:
+        """The codes in each message of a frame (height, width, channels), as :meth:`pack` does."""
+        flat, step = codes.reshape(self.positions, self.channels), self.part or self.positions
+        starts = range(0, self.positions, step)
+        return [self.pack(flat[at : at + step], packed=packed) for at in starts]
+
     def pack(self, codes: Int, *, packed: bool) -> bytes:
-        """One frame (height, width, channels) as bytes; codes are taken modulo ``2**bits``."""
+        """Codes, of a frame or of some of its positions, as bytes; they are taken modulo
+        ``2**bits``."""
         raw = np.ascontiguousarray(codes, dtype="<i8").reshape(-1, 1).view(np.uint8)
         if not packed:
             return raw[:, : self.lane_bytes].tobytes()
@@ -111,8 +161,9 @@ class Format:
 class Identity:
     """Who answers: payload of ``Kind.IDENTITY``.
 
-    ``design`` is the start of the SHA-256 of the network's RTLIL, ``credits`` how many frames
-    may be unanswered at a time, ``baud`` the rate of the line in bits a second::
+    ``design`` is the start of the SHA-256 of the network's RTLIL, ``credits`` how many frames,
+    and parts of frames, may be unanswered at a time, ``baud`` the rate of the line in bits a
+    second::
 
         offset  bytes
         0       2     "sq"
@@ -121,8 +172,9 @@ class Identity:
         4       4     clock_hz
         8       4     baud
         12      8     design
-        20      8     input: height 2, width 2, channels 2, bits 1, signed 1
-        28      8     output: the same
+        20      12    input: height 2, width 2, channels 2, bits 1, signed 1,
+                      positions a part 4, 0 where a frame is one message
+        32      12    output: the same
     """
 
     credits: int
@@ -132,6 +184,11 @@ class Identity:
     input: Format
     output: Format
     protocol: int = PROTOCOL
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether frames or results travel in parts."""
+        return self.input.is_cut or self.output.is_cut
 
     def pack(self) -> bytes:
         """The payload."""
@@ -159,8 +216,8 @@ class Identity:
         _, protocol, credits, clock_hz, baud, design = _IDENTITY.unpack_from(payload)
         formats = []
         for at in (_IDENTITY.size, _IDENTITY.size + _FORMAT.size):
-            height, width, channels, bits, signed = _FORMAT.unpack_from(payload, at)
-            formats.append(Format(height, width, channels, bits, bool(signed)))
+            height, width, channels, bits, signed, part = _FORMAT.unpack_from(payload, at)
+            formats.append(Format(height, width, channels, bits, bool(signed), part))
         if not (credits and clock_hz and baud and all(one.is_sound for one in formats)):
             raise ValueError(
                 "Board: it must have credits, a clock, a rate and frames that fit into messages, "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from .boards.board import Board
-    from .boards.link.client import Traffic
+    from .boards.link.request import Traffic
     from .boards.report import SynthResult
     from .compiler.build import Build
     from .compiler.choose import Target

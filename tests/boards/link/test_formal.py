@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In
 from sqwire.boards.link import deframe
 from sqwire.boards.link.deframe import Deframer
 from sqwire.boards.link.intake import Intake
+from sqwire.boards.link.outlet import Outlet
 from sqwire.boards.link.payloads import Format
 from sqwire.boards.link.stuffer import Stuffer
 
@@ -153,6 +154,93 @@ class IntakeProof(wiring.Component):
         return m
 
 
+class PartsProof(wiring.Component):
+    """Of frames in parts the network never sees more positions than were committed."""
+
+    def __init__(self):
+        self.credits = 2
+        # Three positions a frame: parts of two and of one.
+        self.dut = Intake(Format(1, 3, 1, 1, False, 2), self.credits)
+        names = ("open", "packed", "store", "commit", "rollback", "done", "tready")
+        super().__init__({**dict.fromkeys(names, In(1)), "data": In(8)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = dut = self.dut
+        for name in ("open", "packed", "store", "data", "commit", "rollback", "done", "tready"):
+            m.d.comb += getattr(dut, name).eq(getattr(self, name))
+        parts, short = Signal(range(3)), Signal()  # committed and not fed; the next is one of one
+        recent = Signal(3)
+        m.d.sync += [
+            parts.eq(parts + self.commit - dut.fed),
+            short.eq(short ^ self.commit),
+            recent.eq(recent << 1 | self.commit),
+        ]
+        m.d.comb += Assume(~self.commit | ((parts != self.credits) & (recent == 0)))
+        m.d.comb += Assume(~self.done | (dut.inside != 0))
+        given, taken = dut.tvalid & dut.tready, Signal()
+        positions = Signal(range(5))  # committed and not given
+        m.d.sync += [
+            taken.eq(given),
+            positions.eq(positions + Mux(self.commit, Mux(short, 1, 2), 0) - given),
+        ]
+        held(m, dut.tvalid, dut.tready, dut.tdata, dut.tlast)
+        m.d.comb += Assert(~dut.tvalid | (positions != 0))
+        m.d.comb += Assert(dut.inside <= self.credits)
+        m.d.comb += Assert(~dut.tvalid | (dut.tlast == (dut.position == 2)))
+
+        # What makes the induction go through: what waits is what was committed, less what is fed.
+        last = dut.position == 2
+        m.d.comb += [
+            Assert(dut.waiting == parts),
+            Assert(short == last ^ parts[0]),
+            Assert(dut.position <= 2),
+            Assert(dut.of_part == Mux(last, 0, dut.position)),
+            Assert(
+                positions + taken
+                == Mux(parts == 2, 3, Mux(parts == 1, Mux(last, 1, 2), 0)) - dut.of_part
+            ),
+        ]
+        return m
+
+
+class OutletProof(wiring.Component):
+    """A message is offered only when all its bytes are there, and none is lost."""
+
+    def __init__(self):
+        # Three positions a result: parts of six bytes and of five.
+        self.dut = Outlet(Format(1, 3, 1, 8, False, 2))
+        super().__init__(dict.fromkeys(("valid", "ready", "sent"), In(1)) | {"data": In(8)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = dut = self.dut
+        # The composer takes all bytes of a message, then says so.
+        left, idle, short = Signal(range(7)), Signal(init=1), Signal()
+        begins = idle & dut.tvalid & self.ready
+        size = Mux(short, 5, 6)
+        m.d.comb += [
+            dut.s_tdata.eq(self.data),
+            dut.s_tvalid.eq(self.valid),
+            dut.tready.eq(self.ready & (idle | (left != 0))),
+            dut.sent.eq(~idle & (left == 0) & self.sent),
+        ]
+        with m.If(begins):
+            m.d.sync += [left.eq(size - 1), idle.eq(0)]
+        with m.Elif(dut.tvalid & dut.tready):
+            m.d.sync += left.eq(left - 1)
+        with m.If(dut.sent):
+            m.d.sync += [idle.eq(1), short.eq(~short)]
+        m.d.comb += [
+            Assert(dut.used <= dut.size),
+            Assert(idle | dut.tvalid),
+            Assert(idle | (dut.used >= left)),
+            Assert(~(idle & dut.tvalid) | (dut.used >= size)),
+            Assert(dut.last == short),
+        ]
+        return m
+
+
 class StufferProof(wiring.Component):
     """Bytes leave as a stream."""
 
@@ -175,7 +263,7 @@ class StufferProof(wiring.Component):
 
 @pytest.mark.parametrize(
     ("proof", "depth"),
-    [(DeframerProof, 8), (CrcProof, 4), (IntakeProof, 50), (StufferProof, 4)],
+    [(DeframerProof, 8), (CrcProof, 4), (IntakeProof, 50), (PartsProof, 50), (StufferProof, 4)],
 )
 def test_proof(proof, depth, tmp_path):
     prove(proof(), tmp_path, depth)

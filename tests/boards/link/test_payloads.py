@@ -48,7 +48,7 @@ def test_four_bits_take_half_the_bytes():
 
 def test_identity_and_state_come_back():
     assert Identity.unpack(IDENTITY.pack()) == IDENTITY
-    assert len(IDENTITY.pack()) == 36
+    assert len(IDENTITY.pack()) == 44
     state = State(2**32 - 1, 5, 1, 2, 3, 4, 5, 6, 65535)
     assert State.unpack(state.pack()) == state
 
@@ -56,7 +56,7 @@ def test_identity_and_state_come_back():
 def test_another_protocol_is_refused_with_both_versions():
     raw = bytearray(IDENTITY.pack())
     raw[2] = 9
-    with pytest.raises(ValueError, match=r"^Board: it must speak protocol 1, not 9; load a "):
+    with pytest.raises(ValueError, match=r"^Board: it must speak protocol 2, not 9; load a "):
         Identity.unpack(bytes(raw))
 
 

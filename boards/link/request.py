@@ -1,0 +1,63 @@
+"""What a host asks of a board, and what it keeps count of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from .codec import Kind
+
+__all__ = ["Request", "Traffic"]
+
+_FRAMES = (Kind.INFER, Kind.INFER_PACKED, Kind.PART, Kind.PART_PACKED)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What happened on the line so far, seen from the host."""
+
+    sent: int = 0
+    """Messages sent, those that were sent again counted again."""
+    answered: int = 0
+    """Requests answered; a frame is one, also in parts."""
+    again: int = 0
+    """Requests, and parts of frames, sent again."""
+    timed_out: int = 0
+    """How often nothing came in time."""
+    damaged: int = 0
+    """Replies that came damaged."""
+    stale: int = 0
+    """Replies to nothing that was still asked: sent again meanwhile, or of another host."""
+    complaints: int = 0
+    """Error replies."""
+
+
+@dataclass
+class Request:
+    """A request: its payload, that is of a frame in parts the codes of each.
+
+    ``got`` is what has come of a result in parts.
+    """
+
+    kind: Kind
+    codes: Sequence[bytes]
+    future: Future[bytes] = field(default_factory=Future)
+    tries: int = 0
+    deadline: float = 0.0
+    got: list[bytes] = field(default_factory=list)
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether a result is its answer."""
+        return self.kind in _FRAMES
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it is a frame in parts."""
+        return self.kind in (Kind.PART, Kind.PART_PACKED)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its codes."""
+        return sum(map(len, self.codes))
