@@ -2,9 +2,10 @@
 
     python bench/link.py [--messages 10000] [--only recovery ...] [--out results/link.json]
 
-Prints the throughput for 1 kB frames beside the aim of 90 % of the line's rate, the speed of the
-simulation, for each rate of faults how many messages were sent, what happened to them and
-whether every answer was right, and how long after a fault of each kind the next good answer takes.
+Prints the throughput for 1 kB frames, and for frames in parts, beside the aim of 90 % of the
+line's rate, the speed of the simulation, for each rate of faults how many messages were sent, what
+happened to them and whether every answer was right, and how long after a fault of each kind the
+next good answer takes.
 What is not measured again stays in the file; a table stands beside it.
 """
 
@@ -36,13 +37,24 @@ from sqwire.simulated import SimulatedBoard, Workplace
 
 RATES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2)
 CREDITS = (2, 4)
-PARTS = ("throughput", "faults", "recovery")
+PARTS = ("throughput", "parts", "faults", "recovery")
+# Height, width, channels, bytes a part, credits, how many frames, whether the results are as large.
+PARTED = (
+    (128, 128, 1, 254, 8, 8, True),
+    (128, 128, 1, 508, 4, 8, True),
+    (128, 128, 1, 508, 8, 8, True),
+    (128, 128, 1, 1016, 4, 8, True),
+    (128, 128, 1, 508, 8, 8, False),
+    (375, 450, 2, 508, 8, 2, True),
+    (375, 450, 2, 508, 8, 2, False),
+)
 
 
 class Echo(wiring.Component):
     """A network that gives back what it gets."""
 
     def __init__(self, frame):
+        self.frame = frame
         bits = 8 * frame.lane_bytes * frame.channels
         side = {"tdata": bits, "tvalid": 1, "tlast": 1}
         members = {f"s_axis_{name}": In(width) for name, width in side.items()}
@@ -65,11 +77,29 @@ class Echo(wiring.Component):
         return m
 
 
-def board(frame, folder, *, clock_hz, credits, timeout_bits):
-    """A simulated iCEBreaker with an echo."""
-    identity = Identity(credits, clock_hz, 3_000_000, b"link    ", frame, frame)
+class Last(Echo):
+    """A network that gives back the last position of each frame."""
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.echo = echo = Echo(self.frame)
+        names = ("s_axis_tdata", "s_axis_tlast", "m_axis_tready")
+        m.d.comb += [getattr(echo, name).eq(getattr(self, name)) for name in names]
+        m.d.comb += [
+            echo.s_axis_tvalid.eq(self.s_axis_tvalid & self.s_axis_tlast),
+            self.s_axis_tready.eq(echo.s_axis_tready | ~self.s_axis_tlast),
+            self.m_axis_tdata.eq(echo.m_axis_tdata),
+            self.m_axis_tvalid.eq(echo.m_axis_tvalid),
+        ]
+        return m
+
+
+def board(frame, folder, *, clock_hz, credits, timeout_bits, output=None):
+    """A simulated iCEBreaker with an echo, or with what gives back the last position."""
+    identity = Identity(credits, clock_hz, 3_000_000, b"link    ", frame, output or frame)
     top = Top(Link(identity, timeout_bits), pll.ice40(12_000_000, clock_hz, pad=True))
-    text = str(rtlil.convert(Echo(frame), name="echo", emit_src=False))
+    network = (Last if output else Echo)(frame)
+    text = str(rtlil.convert(network, name="echo", emit_src=False))
     (folder / "board").mkdir(parents=True, exist_ok=True)
     network = rtlil_to_verilog(text, folder, name="echo")
     place = Workplace(folder / "board", folder.parent / "library")
@@ -78,18 +108,41 @@ def board(frame, folder, *, clock_hz, credits, timeout_bits):
 
 def throughput(folder, credits):
     """The line with 1 kB frames, of board time."""
-    frame = Format(32, 32, 1, 8, False)
-    made = board(frame, folder, clock_hz=24_000_000, credits=credits, timeout_bits=18)
-    x = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 1))
+    return filled(folder, Format(32, 32, 1, 8, False), credits, 200)
+
+
+def parts(folder):
+    """The line with frames in parts, back as large or one position only."""
+    rows = []
+    for k, (*shape, part_bytes, credits, count, echo) in enumerate(PARTED):
+        frame = Format(*shape, 8, False, part_bytes // shape[2])
+        output = None if echo else Format(1, 1, shape[2], 8, False)
+        row = filled(folder / str(k), frame, credits, count, output)
+        rows.append({"shape": shape, "part_bytes": part_bytes, "credits": credits, **row})
+        rows[-1]["result_bytes"] = (output or frame).frame_bytes(packed=False)
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def filled(folder, frame, credits, count, output=None):
+    """How full the line is with so many frames, one behind the other."""
+    options = {"clock_hz": 24_000_000, "credits": credits, "timeout_bits": 18, "output": output}
+    made = board(frame, folder, **options)
+    shape = (count, frame.height, frame.width, frame.channels)
+    x = np.random.default_rng(0).integers(0, 256, shape)
     with made.run() as running:
-        with Device(running.port, timeout_seconds=20) as device:
-            assert np.array_equal(device.run(x), x)
+        with Device(running.port, timeout_seconds=60) as device:
+            y = x if output is None else x[:, -1:, -1:]
+            assert np.array_equal(device.run(x), y)
+            again = device.traffic.again
         report = running.stop()
-    useful = len(x) * 1024 * 10 / report.line_seconds / 3e6
+    useful = x.size * 10 / report.line_seconds / 3e6
     return {
         "frames": len(x),
+        "again": again,
         "line_used": round(report.host_bytes * 10 / report.line_seconds / 3e6, 4),
         "payload_share_of_line_rate": round(useful, 4),
+        "seconds_per_frame": round(report.line_seconds / count, 4),
         "cycles_per_second": round(report.cycles_per_second),
     }
 
@@ -131,6 +184,23 @@ def table(result):
         for credits, row in result["throughput"].items():
             shares = [f"{row[k]:.1%}" for k in ("line_used", "payload_share_of_line_rate")]
             lines.append("| " + " | ".join([credits, *shares]) + " |")
+        lines.append("")
+    if "parts" in result:
+        heads = ["frame", "bytes", "bytes a part", "parts ahead", "bytes of the result"]
+        heads += ["line in use", "payload, of the line's rate", "seconds a frame"]
+        lines += [
+            "Frames in parts, on the same line: to the board, and from it where the result is as",
+            "large; with 24 MHz, and a host that answers at once.",
+            "",
+            f"| {' | '.join(heads)} |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|",
+        ]
+        for row in result["parts"]:
+            height, width, channels = row["shape"]
+            cells = [f"{height} x {width} x {channels}", f"{height * width * channels:,}"]
+            cells += [f"{row[k]:,}" for k in ("part_bytes", "credits", "result_bytes")]
+            cells += [f"{row[k]:.1%}" for k in ("line_used", "payload_share_of_line_rate")]
+            lines.append("| " + " | ".join([*cells, f"{row['seconds_per_frame']:.3f}"]) + " |")
         lines.append("")
     if "faults" in result:
         names = ["frames", "bytes_damaged", "again", "timed_out", "stale", "complaints", "wrong"]
@@ -186,6 +256,8 @@ def main():
                 str(credits): throughput(folder / f"wide{credits}", credits) for credits in CREDITS
             }
             print(json.dumps(result["throughput"]), flush=True)
+        if "parts" in arguments.only:
+            result["parts"] = parts(folder / "parts")
         if "faults" in arguments.only:
             result["faults"] = faults(folder / "small", arguments.messages)
         if "recovery" in arguments.only:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from sqwire.compiler.build import Build
 from sqwire.compiler.choose import Target
 from sqwire.compiler.cost import Cost
+from sqwire.compiler.graph import Graph
+from sqwire.compiler.ops import Tensor
 from sqwire.hw.axis import Port
+from sqwire.hw.ranges import Range
 
 from .board import Board
 from .families import FAMILIES
+from .link.codec import RESULT_HEAD_BYTES
 from .link.link import Link, credits_for
 from .link.payloads import Format, Identity
 from .top import Top
@@ -18,11 +22,18 @@ __all__ = ["formats_of", "formats_of_ports", "parts_for", "room_for", "target_fo
 # Shares of LUTs and flip-flops, and of block RAMs, that a plan may use; and the share that may be
 # in use with the link.
 _FULL, _FULL_RAM, _FULL_DEVICE = 0.8, 0.95, 0.9
+_PARTS = Cost(300, 150)
+"""What a link takes more where frames or results travel in parts."""
 
 
-def room_for(board: Board) -> Cost:
-    """What a network may take of the device: placement and routing need room, the link a part."""
+def room_for(board: Board, graph: Graph | None = None) -> Cost:
+    """What a network may take of the device: placement and routing need room, the link a part.
+
+    How much memory the link has for frames is known where ``graph`` is.
+    """
     have, link = board.resources, FAMILIES[board.family].link
+    if graph is not None and len(graph.inputs) == len(graph.outputs) == 1:
+        link = _link_cost(board, graph)
     return Cost(
         min(_FULL * have.lut4, _FULL_DEVICE * have.lut4 - link.luts),
         min(_FULL * have.ff, _FULL_DEVICE * have.ff - link.ffs),
@@ -31,9 +42,33 @@ def room_for(board: Board) -> Cost:
     )
 
 
-def target_for(board: Board, interval_cycles: int | None = None) -> Target:
+def _raw(tensor: Tensor) -> Format:
+    low, high = min(r.lo for r in tensor.ranges), max(r.hi for r in tensor.ranges)
+    return Format(*tensor.shape, Range(low, high).bits, low < 0)
+
+
+def _link_cost(board: Board, graph: Graph) -> Cost:
+    """What the link takes with the frames of a network, however they come to its ports."""
+    into, out = parts_for((_raw(graph.input.tensor), _raw(graph.tensors[graph.output.node])), board)
+    credits = credits_for(into, board.ring_bytes, board.most_credits)
+    # A block RAM has two to the power of so many bytes; the line has one of its own.
+    block = 1 << (board.resources.bram_bits // 8).bit_length() - 1
+    rings = [credits * (1 + into.message_bytes(packed=False))]
+    cut = into.is_cut or out.is_cut
+    if cut:
+        rings.append(out.message_bytes(packed=False) + RESULT_HEAD_BYTES * out.is_cut)
+    brams = 1 + sum(-(-size // block) for size in rings)
+    base = FAMILIES[board.family].link
+    more = _PARTS if cut else Cost()
+    return Cost(base.luts + more.luts, base.ffs + more.ffs, base.dsps, max(base.brams, brams))
+
+
+def target_for(
+    board: Board, interval_cycles: int | None = None, graph: Graph | None = None
+) -> Target:
     """What a plan for the board is for, the fastest circuit without an interval."""
-    return Target(interval_cycles, room_for(board), fabric=FAMILIES[board.family].fabric(board))
+    room, fabric = room_for(board, graph), FAMILIES[board.family].fabric(board)
+    return Target(interval_cycles, room, fabric=fabric)
 
 
 def formats_of(build: Build) -> tuple[Format, Format]:

@@ -119,13 +119,14 @@ class Build:
 def compile_model(
     source: Path | bytes,
     out: Path | str,
-    target: Target = FASTEST,
+    target: Target | Callable[[Graph], Target] = FASTEST,
     *,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Build:
     """Compile a QONNX model to the build folder ``out``.
 
-    The folder is written whole or not at all; an older build in its place is replaced.
+    The folder is written whole or not at all; an older build in its place is replaced. What the
+    circuit is for may depend on the network.
 
     Raises
     ------
@@ -145,7 +146,7 @@ def compile_model(
     progress("read the model")
     graph = passes.optimize(frontend.import_qonnx(source, progress=progress))
     progress("plan the circuit")
-    planned = plan(graph, target)
+    planned = plan(graph, target if isinstance(target, Target) else target(graph))
     progress("write RTLIL")
     rtlil = emit.emit_rtlil(planned.network)
     with _whole(out) as folder:

@@ -66,11 +66,10 @@ class Link:
                     f"Link: a {what} of the {name} must have at most {most} bytes, not "
                     f"{size}; make the network's {name} smaller"
                 )
-            if max(frame.height, frame.width, frame.channels) > MOST_PAYLOAD or not frame.is_sound:
+            if frame.channels > MOST_PAYLOAD or not frame.is_sound:
                 raise ValueError(
-                    f"Link: the {name} must have up to {MOST_PAYLOAD} rows, columns and channels, "
-                    f"of up to 64 bits, and {MOST_FRAME} bytes, not {frame.height} x "
-                    f"{frame.width} x {frame.channels} of {frame.bits} bits; make it smaller"
+                    f"Link: the {name} must have codes of up to 64 bits, {MOST_PAYLOAD} a position "
+                    f"and {MOST_FRAME} bytes a frame, not {frame}; make it smaller"
                 )
         if self.identity.credits not in (1, 2, 4, 8, 16):
             raise ValueError(

@@ -39,8 +39,12 @@ class Outlet(wiring.Component):  # type: ignore[misc]
     def __init__(self, frame: Format) -> None:
         self.frame = frame
         self.size = frame.message_bytes(packed=False) + RESULT_HEAD_BYTES * frame.is_cut
-        self.used = Signal(range(self.size + 1))  # bytes that wait
-        self.whole = Signal(range(self.size + 1))  # messages that wait
+        # What proofs look at: bytes and messages that wait; of the message that comes which one of
+        # its result it is, its position, how far its index is written, and what is left of a word.
+        self.used, self.whole = Signal(range(self.size + 1)), Signal(range(self.size + 1))
+        self.coming, self.position = _index(frame.messages), _index(frame.part or frame.positions)
+        self.step, self.indexing = _index(RESULT_HEAD_BYTES), Signal()
+        self.left = _index(frame.lane_bytes * frame.channels)
         super().__init__(
             {
                 "s_tdata": In(8 * frame.lane_bytes * frame.channels),
@@ -57,7 +61,7 @@ class Outlet(wiring.Component):  # type: ignore[misc]
     def elaborate(self, platform: object) -> Any:
         m = Module()
         frame = self.frame
-        m.submodules.ring = ring = Memory(shape=8, depth=self.size, init=[])
+        m.submodules.ring = ring = Memory(shape=8, depth=max(self.size, 2), init=[])
         write, read = ring.write_port(), ring.read_port()
         first, end = _index(self.size), _index(self.size)
         room, taken, closed = Signal(), Signal(), Signal()
@@ -85,9 +89,8 @@ class Outlet(wiring.Component):  # type: ignore[misc]
         with m.If(write.en):
             m.d.sync += end.eq(Mux(end == self.size - 1, 0, end + 1))
         word_bytes = frame.lane_bytes * frame.channels
-        word, left = Signal(8 * word_bytes), _index(word_bytes)
-        step = _index(RESULT_HEAD_BYTES)
-        coming, position = _index(frame.messages), _index(frame.part or frame.positions)
+        word, left = Signal(8 * word_bytes), self.left
+        step, coming, position = self.step, self.coming, self.position
         rest = frame.positions - (frame.messages - 1) * frame.part if frame.is_cut else 0
         last_part = coming == frame.messages - 1
         most = (frame.part or frame.positions) - 1
@@ -97,6 +100,7 @@ class Outlet(wiring.Component):  # type: ignore[misc]
                 with m.State("INDEX"):
                     index = Signal(8 * RESULT_HEAD_BYTES)
                     m.d.comb += [
+                        self.indexing.eq(1),
                         index.eq(coming),
                         write.en.eq(room),
                         write.data.eq(index.word_select(step, 8)),
@@ -113,8 +117,10 @@ class Outlet(wiring.Component):  # type: ignore[misc]
             with m.State("KEEP"):
                 m.d.comb += [write.en.eq(room), write.data.eq(word[:8])]
                 with m.If(room):
-                    m.d.sync += [word.eq(word >> 8), left.eq(left - 1)]
-                    with m.If(left == 0):
+                    m.d.sync += word.eq(word >> 8)
+                    with m.If(left != 0):
+                        m.d.sync += left.eq(left - 1)
+                    with m.Else():
                         m.d.sync += position.eq(Mux(last_position, 0, position + 1))
                         m.next = "TAKE"
                         with m.If(last_position):

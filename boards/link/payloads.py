@@ -26,7 +26,7 @@ MOST_FRAME = 1 << 28
 
 _MAGIC = b"sq"
 _IDENTITY = struct.Struct("<2sBBII8s")
-_FORMAT = struct.Struct("<HHHBBI")
+_FORMAT = struct.Struct("<IIHBBI")
 _STATE = struct.Struct("<II7H")
 
 Int = NDArray[np.int64]
@@ -172,9 +172,9 @@ class Identity:
         4       4     clock_hz
         8       4     baud
         12      8     design
-        20      12    input: height 2, width 2, channels 2, bits 1, signed 1,
+        20      16    input: height 4, width 4, channels 2, bits 1, signed 1,
                       positions a part 4, 0 where a frame is one message
-        32      12    output: the same
+        36      16    output: the same
     """
 
     credits: int

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .compiler.build import Build
     from .compiler.choose import Target
     from .compiler.frontend import Inspection
+    from .compiler.graph import Graph
     from .sim.network import Result
     from .sim.verify import Report
     from .train import Recipe, Run
@@ -103,7 +104,9 @@ def compile(
     return compile_model(model, out, _target(fps, fit, board, clock_hz), progress=progress)
 
 
-def _target(fps: float | None, fit: bool, board: str, clock_hz: float) -> Target:
+def _target(
+    fps: float | None, fit: bool, board: str, clock_hz: float
+) -> Target | Callable[[Graph], Target]:
     from .boards.catalog import find_board
     from .boards.fit import target_for
     from .boards.speeds import memory_hz, pll_hz
@@ -122,8 +125,8 @@ def _target(fps: float | None, fit: bool, board: str, clock_hz: float) -> Target
     clock = Clock(clock_hz, memory_hz(found))
     if fps is None and not fit:
         return Target(clock=clock)
-    target = target_for(found, None if fps is None else int(clock_hz / fps))
-    return replace(target, clock=clock)
+    interval_cycles = None if fps is None else int(clock_hz / fps)
+    return lambda graph: replace(target_for(found, interval_cycles, graph), clock=clock)
 
 
 def inspect(model: Path | str | bytes) -> Inspection:

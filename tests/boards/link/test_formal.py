@@ -192,7 +192,7 @@ class PartsProof(wiring.Component):
         # What makes the induction go through: what waits is what was committed, less what is fed.
         last = dut.position == 2
         m.d.comb += [
-            Assert(dut.waiting == parts),
+            Assert((dut.waiting == parts) & (parts <= self.credits)),
             Assert(short == last ^ parts[0]),
             Assert(dut.position <= 2),
             Assert(dut.of_part == Mux(last, 0, dut.position)),
@@ -234,9 +234,25 @@ class OutletProof(wiring.Component):
         m.d.comb += [
             Assert(dut.used <= dut.size),
             Assert(idle | dut.tvalid),
-            Assert(idle | (dut.used >= left)),
+            Assert(idle | (left == 0) | (dut.used >= left)),
             Assert(~(idle & dut.tvalid) | (dut.used >= size)),
             Assert(dut.last == short),
+        ]
+
+        # What makes the induction go through: what waits is what came, less what was taken.
+        consumed, whole, written = Signal(range(7)), Signal(range(12)), Signal(range(7))
+        m.d.comb += [
+            consumed.eq(Mux(idle, 0, size - left)),
+            whole.eq(Mux(dut.whole == 2, 11, Mux(dut.whole == 1, size, 0))),
+            written.eq(Mux(dut.indexing, 0, 4) + dut.step + dut.position),
+            Assert(dut.whole <= 2),
+            Assert(idle | (left < size)),
+            Assert(dut.coming == short ^ dut.whole[0]),
+            Assert(dut.used + consumed == whole + written),
+            Assert(~dut.indexing | (dut.position == 0)),
+            Assert(dut.indexing | (dut.step == 0)),
+            Assert(~dut.coming | (dut.position == 0)),
+            Assert(dut.left == 0),
         ]
         return m
 
@@ -263,7 +279,14 @@ class StufferProof(wiring.Component):
 
 @pytest.mark.parametrize(
     ("proof", "depth"),
-    [(DeframerProof, 8), (CrcProof, 4), (IntakeProof, 50), (PartsProof, 50), (StufferProof, 4)],
+    [
+        (DeframerProof, 8),
+        (CrcProof, 4),
+        (IntakeProof, 50),
+        (PartsProof, 50),
+        (OutletProof, 20),
+        (StufferProof, 4),
+    ],
 )
 def test_proof(proof, depth, tmp_path):
     prove(proof(), tmp_path, depth)

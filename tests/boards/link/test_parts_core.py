@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 
 from sqwire.boards.link.codec import NOBODY, Code, Kind, Message, encode
+from sqwire.boards.link.link import Link
 from sqwire.boards.link.parts import Part, Taken, result_part
-from sqwire.boards.link.payloads import Format, State
+from sqwire.boards.link.payloads import Format, Identity, State
 from sqwire.boards.link.window import Window
 
 FORMATS = {
@@ -18,6 +20,8 @@ FORMATS = {
     "ones": Format(5, 5, 1, 1, False, 12),
     "wide": Format(2, 3, 12, 4, True, 1),
 }
+
+FRAME = Format(2, 3, 2, 3, True)
 
 
 def frames(fmt, count, seed=0):
@@ -315,3 +319,29 @@ def test_no_frame_is_begun_while_as_many_as_credits_have_no_result(host):
         assert State.unpack(state.payload).most_frames <= 2 * h.link.identity.credits
 
     host(fmt, credits=2, gaps=True, timeout_bits=10).run(script)
+
+
+@pytest.mark.parametrize("out", [Format(1, 1, 1, 8, False), Format(1, 2, 1, 1, False, 1)])
+def test_the_smallest_results_leave_no_signal_of_no_bits(out):
+    # Verilog has no name for one.
+    into = FORMATS["bits"]
+    core = Link(Identity(4, 1_000_000, 100_000, bytes(8), into, out), 8).core()
+    text = rtlil.convert(core, name="core", emit_src=False)
+    assert "width 0" not in text
+
+
+def test_a_position_too_large_for_a_message_is_refused():
+    identity = Identity(2, 1_000_000, 100_000, bytes(8), Format(1, 2, 65_530, 8, False, 1), FRAME)
+    with pytest.raises(
+        ValueError, match="part of the input must have at most 65529 bytes, not 6553"
+    ):
+        Link(identity)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [Format(1, 9, 4, 65, False), Format(9, 9, 1, 8, False, 81), Format(1 << 20, 512, 1, 8, 0, 9)],
+)
+def test_frames_that_can_not_be_are_refused(frame):
+    with pytest.raises(ValueError, match="^Link: the output must have codes of up to 64 bits"):
+        Link(Identity(2, 1_000_000, 100_000, bytes(8), FRAME, frame))

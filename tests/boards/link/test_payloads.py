@@ -1,9 +1,11 @@
 """Identity, state and frames as bytes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sqwire.boards.link.payloads import Format, Identity, State
+from sqwire.boards.link.payloads import PART_BYTES, Format, Identity, State
 from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.ranges import Range
@@ -29,6 +31,55 @@ def test_bytes_are_those_of_the_port(bits, signed):
     assert np.array_equal(fmt.unpack(raw), codes)
 
 
+SHAPES = [
+    ((375, 450, 2, 8), 254),
+    ((375, 1242, 2, 8), 254),
+    ((240, 320, 3, 8), 169),
+    ((224, 224, 3, 8), 169),
+    ((100, 100, 400, 12), 1),  # a position has more bytes than a part should
+    ((1, 168_750, 2, 8), 254),
+]
+
+
+@pytest.mark.parametrize(("shape", "part"), SHAPES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_frames_of_any_size_are_cut_into_parts_of_whole_positions(shape, part, packed):
+    height, width, channels, bits = shape
+    fmt = Format(height, width, channels, bits, False).cut(4095)
+    assert (fmt.part, fmt.is_cut, fmt.is_sound) == (part, True, True)
+    codes = np.arange(fmt.codes).reshape(height, width, channels) % 2**bits
+    parts = fmt.messages_of(codes, packed=packed)
+    sizes = [
+        fmt.message_bytes(packed=packed, last=k == fmt.messages - 1) for k in range(len(parts))
+    ]
+    assert [len(one) for one in parts] == sizes
+    assert len(parts) == fmt.messages
+    if not packed:
+        assert b"".join(parts) == fmt.pack(codes, packed=False)
+        assert max(sizes) <= PART_BYTES or part == 1
+
+
+@pytest.mark.parametrize("size", [1, 508, 2048, 4095])
+def test_a_frame_that_fits_stays_one_message(size):
+    fmt = Format(1, size, 1, 8, False).cut(4095)
+    assert (fmt.is_cut, fmt.messages, fmt.message_bytes(packed=False)) == (False, 1, size)
+    assert fmt.message_bytes(packed=False, last=True) == size
+
+
+def test_a_single_position_is_not_cut():
+    fmt = Format(1, 1, 60_000, 8, False).cut(4095)
+    assert not fmt.is_cut and fmt.is_sound
+    assert not Format(1, 1, 66_000, 8, False).cut(4095).is_sound
+    assert not Format(1, 2, 66_000, 8, False).cut(4095).is_sound
+    assert not Format(1, 2, 65_530, 8, False).cut(4095).is_sound
+    assert Format(1, 2, 65_529, 8, False).cut(4095).is_sound
+
+
+@pytest.mark.parametrize("part", [0, 1, 3, 15])
+def test_no_part_may_be_a_frame_or_more(part):
+    assert Format(3, 5, 1, 8, False, part).is_sound == (part < 15)
+
+
 @pytest.mark.parametrize("bits", [1, 3, 4, 8, 11])
 def test_packed_codes_follow_each_other_without_a_gap(bits):
     fmt = Format(3, 5, 1, bits, True)
@@ -46,9 +97,16 @@ def test_four_bits_take_half_the_bytes():
     assert 2 * fmt.frame_bytes(packed=True) == fmt.frame_bytes(packed=False) == 64
 
 
+def test_what_travels_in_parts_is_in_the_identity():
+    frame = Format(375, 450, 2, 8, False).cut(4095)
+    identity = replace(IDENTITY, input=frame)
+    assert identity.is_cut and Identity.unpack(identity.pack()) == identity
+    assert replace(IDENTITY, output=frame).is_cut and not IDENTITY.is_cut
+
+
 def test_identity_and_state_come_back():
     assert Identity.unpack(IDENTITY.pack()) == IDENTITY
-    assert len(IDENTITY.pack()) == 44
+    assert len(IDENTITY.pack()) == 52
     state = State(2**32 - 1, 5, 1, 2, 3, 4, 5, 6, 65535)
     assert State.unpack(state.pack()) == state
 
