@@ -22,9 +22,9 @@ from pathlib import Path
 import sqwire
 from sqwire.boards.catalog import boards
 from sqwire.boards.families import FAMILIES
-from sqwire.boards.fit import formats_of, target_for
+from sqwire.boards.fit import formats_of, parts_for, target_for
 from sqwire.boards.flow import run_flow
-from sqwire.boards.link.codec import line_bytes
+from sqwire.boards.link.codec import PART_HEAD_BYTES, line_bytes
 from sqwire.boards.tools import YOSYS
 from sqwire.compiler.build import compile_model
 from sqwire.compiler.choose import Target
@@ -85,7 +85,9 @@ def route(build, board):
             )  # fmt: skip
         except (RuntimeError, ValueError) as error:
             return {"refused": str(error).split("; see ")[0]}
-    line = 10 * line_bytes(formats_of(build)[0].frame_bytes(packed=True)) / board.baud
+    into, _ = parts_for(formats_of(build), board)
+    size = into.message_bytes(packed=True) + PART_HEAD_BYTES * into.is_cut
+    line = 10 * into.messages * line_bytes(size) / board.baud
     clock = min(result.fmax_hz, board.clock_hz)
     return {
         "network": result.network.to_json(),

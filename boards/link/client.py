@@ -71,7 +71,7 @@ class Client:
         self._astray = False  # no part goes out before a reset
         self._hold = 0.0  # no frame goes out before
         self._damaged = 0  # messages that came damaged to the board since its last reply
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = False
         self._failure: DeviceError | None = None
         self._thread = threading.Thread(target=self._serve, name=f"sqwire {name}", daemon=True)
@@ -177,6 +177,8 @@ class Client:
                 self._open[message.sequence].deadline = late
 
     def _next_part(self) -> Message | None:
+        if self._window.stuck > self.retries:
+            self._stray()
         if self._is_resetting or time.monotonic() < self._hold:
             return None
         found = self._window.next()
@@ -295,8 +297,6 @@ class Client:
                 self._due = time.monotonic() + self.timeout_seconds
         except Astray:
             self._stray()
-        if self._window.stuck > self.retries:
-            self._stray()
 
     def _get_on(self) -> None:
         """Frames in parts are on their way: none of them is late."""
@@ -393,8 +393,6 @@ class Client:
             self._count(timed_out=1)
             self._due = now + self.timeout_seconds
             self._window.back()
-            if self._window.stuck > self.retries:
-                self._stray()
         late = [
             sequence
             for sequence, request in self._open.items()
