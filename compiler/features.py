@@ -7,6 +7,7 @@ from typing import Any
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.costvolume import CostVolume
+from sqwire.hw.folded.memory import lut_memory
 from sqwire.hw.fork import Fork
 from sqwire.hw.pace import Pace
 from sqwire.hw.queue import Queue
@@ -36,8 +37,7 @@ def _known(spec: Any) -> dict[str, float] | None:
             return {"one": 1, "lane_bits": lanes * bits, "step_bits": steps * (bits + steps)}
         case BilinearRows():
             # Two rows, of LUT RAM where they are short.
-            luts = sum(store.luts * store.copies for store in spec.stores if store.kind == "lut")
-            return {**_mixed(spec), "lut_memory": luts}
+            return {**_mixed(spec), "lut_memory": lut_memory(spec.stores)}
         case BilinearColumns():
             return _mixed(spec)
         case Pace():

@@ -12,6 +12,7 @@ __all__ = [
     "Fabric",
     "Store",
     "block_rams",
+    "lut_memory",
     "pack",
     "pipe",
     "program_rom",
@@ -61,6 +62,11 @@ def block_rams(depth: int, width: int, fabric: Fabric = _ECP5) -> int:
     Where it is deeper than a block, several of its words lie side by side in one line of blocks.
     """
     return min(_blocks(depth, width, shape) for shape in fabric.shapes)
+
+
+def lut_memory(stores) -> int:
+    """LUT sites of those memories that are made of LUTs, all copies, about."""
+    return sum(store.luts * store.copies for store in stores if store.kind == "lut")
 
 
 def _blocks(depth, width, shape):
