@@ -124,6 +124,7 @@ def grid() -> Iterator[Any]:
             yield replace(raw, steps=steps(rng, raw.sum_ranges))
     for rows, inputs, bits, zeros in (
         (8, 27, 4, 0.0), (16, 144, 4, 0.9), (16, 64, 4, 0.5), (32, 32, 2, 0.3), (10, 64, 4, 0.8),
+        (48, 147, 4, 0.8),
     ):  # fmt: skip
         yield Dot(weights(rng, (rows, inputs), bits, zeros), np.zeros(rows, np.int64),
                   (Range(0, 15),) * inputs)  # fmt: skip

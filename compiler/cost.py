@@ -78,7 +78,11 @@ def features(spec: Any) -> dict[str, float]:
     if isinstance(spec, Dot):
         widths = [r.bits for r in spec.graph.ranges]
         adders = widths[len(spec.ranges) :]
-        return {"dot.adder_bits": sum(adders), "dot.outputs": sum(r.bits for r in spec.row_ranges)}
+        return {
+            "dot.adder_bits": sum(adders),
+            "dot.outputs": sum(r.bits for r in spec.row_ranges),
+            "dot.lut_memory": lut_memory(spec.stores),
+        }
     small = small_features(spec)
     if small is not None:
         return small
