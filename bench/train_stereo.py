@@ -17,17 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sqwire import train
 from sqwire.train.method import Method
 from sqwire.train.networks.stereo import Stereo, stereo_half, stereo_quarter, stereo_twin
-from sqwire.train.pictures import read_grey
 from sqwire.train.scenes import Renderer
 from sqwire.train.stepping import StepSchedule
 from sqwire.train.stereo import fit_stereo, stacked
+from sqwire.train.tasks import photos
 
 NETWORKS: dict[str, Callable[..., Stereo]] = {
     "half": stereo_half, "quarter": stereo_quarter, "twin": stereo_twin
@@ -35,16 +33,6 @@ NETWORKS: dict[str, Callable[..., Stereo]] = {
 STEPS_PER_EPOCH = 100
 # Scenes of the second stage are others than those of the first.
 SECOND = 10_000_000
-
-
-def photos(folder: Path | None) -> list[NDArray[np.uint8]]:
-    """The pictures of a folder, and each at a half of the size where that is large enough."""
-    found = []
-    for path in sorted(folder.rglob("*")) if folder else []:
-        if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".ppm", ".pgm"):
-            grey = read_grey(path)
-            found += [g for g in (grey, grey[::2, ::2]) if min(g.shape) >= 64]
-    return found
 
 
 def method(name: str, zeros: float, steps: int) -> Method:
@@ -85,7 +73,9 @@ def main(arguments: list[str] | None = None) -> None:
         network.load_state_dict(torch.load(options.weights, weights_only=True))
     reach = network.shifts * network.factor
     height, width = options.crop
-    renderer = Renderer(height, width, reach, photos(options.photos), options.seed)
+    renderer = Renderer(
+        height, width, reach, photos(options.photos) if options.photos else [], options.seed
+    )
 
     def report(stage: str) -> Callable[[int, float], None]:
         start = time.monotonic()
