@@ -131,11 +131,15 @@ def compiled(
     }
 
 
-def frame(build: Build, frames: int = 2) -> dict[str, Any]:
-    """Whole frames of noise through the Verilog: every integer as in the graph."""
+def noise(build: Build, frames: int = 2) -> Any:
+    """Frames of random codes."""
     tensor = build.graph.input.tensor
     low, high = tensor.range.lo, tensor.range.hi
-    codes = np.random.default_rng(0).integers(low, high + 1, (frames, *tensor.shape))
+    return np.random.default_rng(0).integers(low, high + 1, (frames, *tensor.shape))
+
+
+def frame(build: Build, codes: Any) -> dict[str, Any]:
+    """Whole frames through the Verilog: every integer as in the graph."""
     wanted = as_tuple(build.graph.run(codes))
     start = time.monotonic()
     result = simulate_build(build, codes).check()
@@ -144,7 +148,7 @@ def frame(build: Build, frames: int = 2) -> dict[str, Any]:
         if not np.array_equal(got.reshape(want.shape), want):
             raise SystemExit(f"{build.path.name}: the Verilog differs from the graph")
     return {
-        "frames_equal": frames,
+        "frames_equal": len(codes),
         "values_compared": sum(int(want.size) for want in wanted),
         "simulated_cycles_per_frame": result.cycles_per_frame,
         "simulated_latency_cycles": result.latency_cycles,
@@ -225,7 +229,7 @@ def main() -> None:
         row = json.loads(RESULTS.read_text())["rows"][name]
         build = Build.load(out)
         if given.until != "compile" and "frames_equal" not in row:
-            keep(name, frame(build))
+            keep(name, frame(build, noise(build)))
         if given.until == "synth" and "lut4" not in row:
             keep(name, synthesised(build, given.work / f"{name}.synth"))
         if given.route and "fmax_mhz" not in row:
