@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +29,40 @@ from sqwire.compiler.cost import MODEL, cost, features
 from sqwire.compiler.emit import TOP, emit_rtlil, without_empty
 from sqwire.compiler.schedule import schedule
 from sqwire.hw.add import Add
+from sqwire.hw.argmax import ArgMax
 from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.buffer import Buffer
 from sqwire.hw.candidates import Candidates
+from sqwire.hw.concat import Concat
 from sqwire.hw.consistency import Consistency
 from sqwire.hw.costvolume import CostVolume
+from sqwire.hw.crop import Crop
+from sqwire.hw.depthtospace import DepthToSpace
 from sqwire.hw.dot import Dot
+from sqwire.hw.folded.argmax import ArgMax as FoldedArgMax
+from sqwire.hw.folded.depthtospace import DepthToSpace as FoldedDepthToSpace
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
+from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.fork import Fork
+from sqwire.hw.maxpool import MaxPool
 from sqwire.hw.median import Median
 from sqwire.hw.netlist import Library
 from sqwire.hw.network import Network, Source, Stage
 from sqwire.hw.pace import Pace
+from sqwire.hw.pad import Pad
 from sqwire.hw.queue import Queue
 from sqwire.hw.ranges import Range
+from sqwire.hw.resize import Resize
 from sqwire.hw.staircase import Staircase
 from sqwire.hw.steps import Steps
 from sqwire.hw.subpixel import SubpixelArgMax
+from sqwire.hw.sumpool import SumPool
 from sqwire.hw.width import Pack, Unpack
 from sqwire.hw.window import Window
 
@@ -112,14 +124,13 @@ def grid() -> Iterator[Any]:
             yield replace(raw, steps=steps(rng, raw.sum_ranges))
     for rows, inputs, bits, zeros in (
         (8, 27, 4, 0.0), (16, 144, 4, 0.9), (16, 64, 4, 0.5), (32, 32, 2, 0.3), (10, 64, 4, 0.8),
+        (48, 147, 4, 0.8),
     ):  # fmt: skip
         yield Dot(weights(rng, (rows, inputs), bits, zeros), np.zeros(rows, np.int64),
                   (Range(0, 15),) * inputs)  # fmt: skip
     for channels, most in ((8, 60), (16, 500), (4, 4000), (32, 200)):
         ranges = (Range(-most, most),) * channels
         yield Staircase(steps(rng, ranges), ranges)
-    for channels, bits, width in ((4, 4, 16), (16, 4, 32), (8, 2, 64)):
-        yield Window(width, width, channels, Range(0, 2**bits - 1), (3, 3), padding=(1, 1, 1, 1))
     for channels, lanes, most in (
         (64, 1, 500), (32, 2, 2000), (128, 1, 60), (16, 1, 8000), (512, 2, 300), (64, 4, 900),
         (256, 1, 4000), (48, 2, 100),
@@ -204,6 +215,44 @@ def small() -> Iterator[Any]:
         yield Queue(Beat(Range(0, 15), lanes), depth)
 
 
+def of_frames() -> Iterator[Any]:
+    """Operators that keep a part of a frame, or choose from what they see."""
+    for channels, bits, width, kernel, stride in (
+        (4, 4, 16, 3, 1), (16, 4, 32, 3, 1), (8, 2, 64, 3, 2), (3, 8, 224, 7, 2),
+        (1, 8, 450, 3, 1), (4, 4, 12, 5, 1), (32, 4, 8, 3, 1), (2, 8, 320, 3, 2),
+    ):  # fmt: skip
+        code, sides = Range(0, 2**bits - 1), (kernel // 2,) * 4
+        yield Window(width, width, channels, code, (kernel, kernel), (stride, stride), sides)
+    for channels, taps, bits in ((4, 4, 4), (16, 9, 4), (8, 4, 8), (2, 9, 8), (32, 4, 2)):
+        yield MaxPool(channels, taps, Range(0, 2**bits - 1))
+    for size, channels, bits, kernel in (
+        (8, 16, 4, 2), (7, 64, 4, 7), (32, 4, 8, 2), (56, 16, 4, 4), (4, 10, 6, 4)
+    ):  # fmt: skip
+        yield SumPool(size, size, channels, Range(0, 2**bits - 1), (kernel, kernel))
+    for width, channels, bits in ((8, 16, 4), (52, 4, 4), (16, 1, 8), (28, 8, 2)):
+        yield Resize(width, width, Beat(Range(0, 2**bits - 1), channels), (2, 2))
+    for width, channels, bits, block in (
+        (8, 16, 4, 2),
+        (64, 4, 8, 2),
+        (16, 9, 4, 3),
+        (32, 8, 2, 2),
+    ):
+        yield DepthToSpace(width, width, Beat(Range(0, 2**bits - 1), channels), block)
+    for width, channels, bits, lanes in ((64, 64, 4, 1), (16, 16, 8, 2), (128, 4, 4, 1)):
+        yield FoldedDepthToSpace(width, width, channels, Range(0, 2**bits - 1), 2, lanes)
+    for lanes, bits in ((10, 8), (4, 12), (16, 6), (35, 10), (3, 4)):
+        yield ArgMax(Beat(Range(0, 2**bits - 1), lanes))
+    for channels, bits in ((10, 8), (1000, 11), (100, 12), (16, 6)):
+        yield FoldedArgMax(Range(0, 2**bits - 1), channels)
+    for lanes, ways in ((4, 2), (16, 3), (1, 2), (8, 4)):
+        parts = (Beat(Range(0, 15), lanes),) * ways
+        yield Concat(parts)
+        yield Interleave(parts, (lanes,) * ways)
+    for width, lanes in ((16, 4), (450, 1), (100, 16), (64, 2)):
+        yield Crop(width, width, Beat(Range(0, 15), lanes), (1, 2, 3, 4))
+        yield Pad(width, width, Beat(Range(0, 15), lanes), (1, 2, 3, 4))
+
+
 def measure(spec: Any) -> dict[str, Any]:
     """Features and cells of one operator."""
     ports = tuple(Port(beat, spec.beats_in) for beat in spec.inputs)
@@ -272,7 +321,7 @@ def fit(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
             known = ~held if held.any() else np.ones(len(own), bool)
             found = least_squares(table[known], wanted[known])
             if held.any():
-                off = np.abs(table[held] @ found / wanted[held] - 1)
+                off = np.abs(table[held] @ found - wanted[held]) / np.maximum(wanted[held], 1)
                 errors[f"{operator}.{what}"] = {
                     "mean": round(float(off.mean()), 3),
                     "worst": round(float(off.max()), 3),
@@ -294,7 +343,7 @@ def main() -> None:
         document = {"date": date.today().isoformat(), "yosys": YOSYS.version, "rows": []}
         document["rows"] = [shown(measure(spec)) for spec in grid()]
     if not given.fit:
-        new = [shown(alone(spec)) for spec in small()]
+        new = [shown(alone(spec)) for spec in chain(small(), of_frames())]
         kinds = {row["operator"] for row in new}
         document["rows"] = [row for row in document["rows"] if row["operator"] not in kinds] + new
     coefficients, errors = fit(document["rows"])

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import sqwire
+from sqwire.boards.catalog import find_board
+from sqwire.boards.flow import synth
 
 _SQWIRE = "from sqwire.cli import main; main()"
 BOARD = "ulx3s_85f"
@@ -74,9 +76,11 @@ def planned(
     report, _, _ = timed(
         "verify", str(build), "--vectors", str(model / "golden.npz"), "--frames", str(frames)
     )
-    if not (build / "synth.json").is_file():
-        timed("synth", str(build), "--board", BOARD, "--clock", str(route_clock))
-    routed = json.loads((build / "synth.json").read_text())
+    # A clock that is missed is no error here: the table has the one that is reached.
+    routed = synth(
+        build, find_board(BOARD), clock_hz=route_clock * 1e6, require_clock=False,
+        progress=lambda stage: print(f"{model.name}: {stage}", file=sys.stderr),
+    )  # fmt: skip
     cycles = report["planned_cycles_per_frame"]
     return {
         "network": model.name,
@@ -88,11 +92,11 @@ def planned(
         "latency_cycles": report["latency_cycles"],
         "board": BOARD,
         "route_clock_mhz": route_clock,
-        "network_cells": routed["network"],
-        "design_cells": routed["design"],
-        "fmax_mhz": round(routed["fmax_hz"] / 1e6, 1),
-        "frames_per_s_at_fmax": routed["fmax_hz"] // cycles,
-        "tools": routed["tools"],
+        "network_cells": routed.network.to_json(),
+        "design_cells": routed.design.to_json(),
+        "fmax_mhz": round(routed.fmax_hz / 1e6, 1),
+        "frames_per_s_at_fmax": routed.fmax_hz // cycles,
+        "tools": dict(routed.tools),
     }
 
 

@@ -7,9 +7,9 @@ kept in ``DIR`` and in the table, so that an interrupted run goes on:
 
 export (float network, pruned, quantized, QONNX), compile (integer graph, plan, Verilog), frame (one
 whole frame through the Verilog in Verilator, every integer compared with the graph), synth (Yosys
-for the board) and, with ``--route``, nextpnr. ``--interval`` plans for so many cycles a frame
-without asking whether it fits the board; else the plan must fit, and where it does not the table
-has why.
+for the board) and, with ``--route``, nextpnr, of the network between shift registers, without the
+link. ``--interval`` plans for so many cycles a frame without asking whether it fits the board; else
+the plan must fit, at ``--fps`` or as fast as it can, and where it does not the table has why.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ import sqwire
 from sqwire import train
 from sqwire.boards import yosys
 from sqwire.boards.catalog import find_board
+from sqwire.boards.flow import run_flow
+from sqwire.boards.report import SynthResult
 from sqwire.boards.tools import YOSYS, Workshop
 from sqwire.compiler.build import Build, compile_model
 from sqwire.compiler.choose import Target
@@ -100,11 +102,14 @@ def export(case: Case, file: Path) -> None:
     qat.freeze().export(file)
 
 
-def compiled(model: Path, out: Path, interval: int | None, clock_mhz: float) -> dict[str, Any]:
+def compiled(
+    model: Path, out: Path, interval: int | None, fps: float | None, clock_mhz: float
+) -> dict[str, Any]:
     """Plan and Verilog, and what they took."""
     start = time.monotonic(), time.process_time()
     if interval is None:
-        build = sqwire.compile(model, out, fit=True, board=BOARD, clock_hz=clock_mhz * 1e6)
+        rate: dict[str, Any] = {"fit": True} if fps is None else {"fps": fps}
+        build = sqwire.compile(model, out, board=BOARD, clock_hz=clock_mhz * 1e6, **rate)
     else:
         build = compile_model(model, out, Target(interval))
     plan = build.plan
@@ -126,11 +131,15 @@ def compiled(model: Path, out: Path, interval: int | None, clock_mhz: float) -> 
     }
 
 
-def frame(build: Build, frames: int = 2) -> dict[str, Any]:
-    """Whole frames of noise through the Verilog: every integer as in the graph."""
+def noise(build: Build, frames: int = 2) -> Any:
+    """Frames of random codes."""
     tensor = build.graph.input.tensor
     low, high = tensor.range.lo, tensor.range.hi
-    codes = np.random.default_rng(0).integers(low, high + 1, (frames, *tensor.shape))
+    return np.random.default_rng(0).integers(low, high + 1, (frames, *tensor.shape))
+
+
+def frame(build: Build, codes: Any) -> dict[str, Any]:
+    """Whole frames through the Verilog: every integer as in the graph."""
     wanted = as_tuple(build.graph.run(codes))
     start = time.monotonic()
     result = simulate_build(build, codes).check()
@@ -139,7 +148,7 @@ def frame(build: Build, frames: int = 2) -> dict[str, Any]:
         if not np.array_equal(got.reshape(want.shape), want):
             raise SystemExit(f"{build.path.name}: the Verilog differs from the graph")
     return {
-        "frames_equal": frames,
+        "frames_equal": len(codes),
         "values_compared": sum(int(want.size) for want in wanted),
         "simulated_cycles_per_frame": result.cycles_per_frame,
         "simulated_latency_cycles": result.latency_cycles,
@@ -166,6 +175,26 @@ def synthesised(build: Build, work: Path) -> dict[str, Any]:
     }
 
 
+def routed(build: Build, work: Path, clock_mhz: float) -> dict[str, Any]:
+    """The network placed and routed between shift registers, at the clock that it then reaches."""
+    if not (work / "synth.json").is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        run_flow(
+            build.path / "design.il", TOP, build.inputs[0], build.outputs[0], find_board(BOARD),
+            work, clock_hz=clock_mhz * 1e6, bare=True, require_clock=False,
+            cycles_per_frame=build.plan.cycles_per_frame,
+            progress=lambda stage: print(f"{build.path.name}: {stage}", flush=True),
+        )  # fmt: skip
+    result = SynthResult.load(work / "synth.json")
+    return {
+        "route_clock_mhz": result.clock_hz / 1e6,
+        "fmax_mhz": round(result.fmax_hz / 1e6, 1),
+        "frames_per_s": round(result.fmax_hz / build.plan.cycles_per_frame, 1),
+        "usage": {name: usage.used for name, usage in sorted(result.usage.items()) if usage.used},
+        "tools": dict(result.tools),
+    }
+
+
 def keep(name: str, found: dict[str, Any]) -> None:
     """Add to the row of a network, in the table that is committed."""
     rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else {}
@@ -180,9 +209,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/networks"))
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--interval", type=int, help="cycles a frame, whether it fits or not")
+    parser.add_argument("--fps", type=float, help="the rate to plan for, the best if not given")
     parser.add_argument("--until", choices=("compile", "frame", "synth"), default="synth")
     parser.add_argument("--route", action="store_true")
-    parser.add_argument("--clock", type=float, default=80.0, help="MHz")
+    parser.add_argument("--clock", type=float, default=80.0, help="MHz that the plan counts on")
+    parser.add_argument("--route-clock", type=float, default=60.0, help="MHz asked of nextpnr")
     given = parser.parse_args()
     for name in given.only:
         model, out = given.work / f"{name}.onnx", given.work / name
@@ -191,21 +222,18 @@ def main() -> None:
             export(CASES[name], model)
         if not (out / "build.json").is_file():
             try:
-                keep(name, compiled(model, out, given.interval, given.clock))
+                keep(name, compiled(model, out, given.interval, given.fps, given.clock))
             except CompileError as error:
                 keep(name, {"refused": str(error)})
                 continue
         row = json.loads(RESULTS.read_text())["rows"][name]
         build = Build.load(out)
         if given.until != "compile" and "frames_equal" not in row:
-            keep(name, frame(build))
+            keep(name, frame(build, noise(build)))
         if given.until == "synth" and "lut4" not in row:
             keep(name, synthesised(build, given.work / f"{name}.synth"))
         if given.route and "fmax_mhz" not in row:
-            result = sqwire.synth(build, board=BOARD, clock_hz=given.clock * 1e6)
-            fmax = result.fmax_hz / 1e6
-            fps = result.fmax_hz / row["cycles_per_frame"]
-            keep(name, {"fmax_mhz": round(fmax, 1), "frames_per_s": round(fps, 1)})
+            keep(name, routed(build, given.work / f"{name}.route", given.route_clock))
 
 
 if __name__ == "__main__":

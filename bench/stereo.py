@@ -1,17 +1,19 @@
 """How good disparities are, on real pairs: census baselines, and networks beside them.
 
     python bench/stereo.py FOLDER [--scale cones=4 ...] [--model NAME=FILE.onnx ...] [--json FILE]
+                           [--picture FILE]
 
 FOLDER holds one folder a scene (left, right, disp_left, disp_right). Models run as integer graphs,
 files of weights (FILE.pt) of the network at a half of the size in float; pairs that are smaller
-than a model's frame are filled up with zeros below and on the right.
+than a model's frame are filled up with zeros below and on the right. The picture shows, a scene a
+row, the left view, the truth (black where it is not known), and what the last model finds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from sqwire.compiler import frontend
-from sqwire.depth import fitted
+from sqwire.depth import coloured, fitted
 from sqwire.train.disparity import Pair, load, middlebury
 from sqwire.train.networks.stereo import stereo_half
 
@@ -138,6 +141,21 @@ def float_network(file: Path) -> Callable[[Pair], Single]:
     return run
 
 
+def picture(pairs: Sequence[Pair], method: Callable[[Pair], Single]) -> Image.Image:
+    """A scene a row: the left view, the truth, what a method finds, at half of the size."""
+    height, width = (max(pair.left.shape[axis] for pair in pairs) // 2 for axis in (0, 1))
+    sheet = Image.new("RGB", (3 * width, height * len(pairs)))
+    for row, pair in enumerate(pairs):
+        most = float(pair.disparity[pair.known].max())
+        truth = coloured(np.where(pair.known, pair.disparity, 0), most)
+        truth[~pair.known] = 0
+        left = np.repeat(pair.left[..., None], 3, axis=2)
+        for column, shown in enumerate((left, truth, coloured(method(pair), most))):
+            small = Image.fromarray(shown).resize((shown.shape[1] // 2, shown.shape[0] // 2))
+            sheet.paste(small, (column * width, row * height))
+    return sheet
+
+
 def table(rows: Mapping[str, Mapping[str, Mapping[str, Score]]]) -> str:
     """Markdown: a method and a scene a line."""
     lines = ["| method | scene | bad1 | bad2 | bad3 | EPE | bad2 noc | EPE noc |",
@@ -168,6 +186,7 @@ def main() -> None:
     parser.add_argument("--scale", action="append", default=[], metavar="SCENE=FACTOR")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     scales = {name: float(factor) for name, _, factor in (s.partition("=") for s in options.scale)}
     pairs = real_pairs(options.folder, scales)
@@ -179,6 +198,8 @@ def main() -> None:
         for name, method in methods.items()
     }
     print(table(rows))
+    if options.picture:
+        picture(pairs, list(methods.values())[-1]).save(options.picture, quality=85)
     if options.json:
         plain: Any = {m: {s: {k: asdict(v) for k, v in f.items()} for s, f in scenes.items()}
                       for m, scenes in rows.items()}  # fmt: skip

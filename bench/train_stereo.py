@@ -2,7 +2,7 @@
 
     python bench/train_stereo.py OUT [--photos FOLDER] [--network half] [--method Taylor]
                                  [--zeros 0.95] [--float-steps 20000] [--steps 20000]
-                                 [--weights float.pt] [--bfloat16]
+                                 [--again 5000] [--weights float.pt] [--bfloat16] [--smooth]
 
 OUT gets float.pt, model.onnx for pictures of --size, card.json, and states from which the same
 command goes on where it was stopped. FOLDER holds pictures (PNG, JPEG, PPM; at any depth) for
@@ -17,17 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sqwire import train
 from sqwire.train.method import Method
 from sqwire.train.networks.stereo import Stereo, stereo_half, stereo_quarter, stereo_twin
-from sqwire.train.pictures import read_grey
 from sqwire.train.scenes import Renderer
 from sqwire.train.stepping import StepSchedule
 from sqwire.train.stereo import fit_stereo, stacked
+from sqwire.train.tasks import photos
 
 NETWORKS: dict[str, Callable[..., Stereo]] = {
     "half": stereo_half, "quarter": stereo_quarter, "twin": stereo_twin
@@ -35,16 +33,6 @@ NETWORKS: dict[str, Callable[..., Stereo]] = {
 STEPS_PER_EPOCH = 100
 # Scenes of the second stage are others than those of the first.
 SECOND = 10_000_000
-
-
-def photos(folder: Path | None) -> list[NDArray[np.uint8]]:
-    """The pictures of a folder, and each at a half of the size where that is large enough."""
-    found = []
-    for path in sorted(folder.rglob("*")) if folder else []:
-        if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".ppm", ".pgm"):
-            grey = read_grey(path)
-            found += [g for g in (grey, grey[::2, ::2]) if min(g.shape) >= 64]
-    return found
 
 
 def method(name: str, zeros: float, steps: int) -> Method:
@@ -67,6 +55,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--zeros", type=float, default=0.95)
     parser.add_argument("--float-steps", type=int, default=20_000)
     parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument(
+        "--again", type=int, nargs="+", default=[],
+        help="steps of further rounds, with the learning rate begun anew",
+    )  # fmt: skip
+    parser.add_argument("--smooth", action="store_true", help="a 3x3 median of the disparities")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--crop", type=int, nargs=2, default=(96, 288))
     parser.add_argument("--size", type=int, nargs=2, default=(375, 450))
@@ -85,7 +78,9 @@ def main(arguments: list[str] | None = None) -> None:
         network.load_state_dict(torch.load(options.weights, weights_only=True))
     reach = network.shifts * network.factor
     height, width = options.crop
-    renderer = Renderer(height, width, reach, photos(options.photos), options.seed)
+    renderer = Renderer(
+        height, width, reach, photos(options.photos) if options.photos else [], options.seed
+    )
 
     def report(stage: str) -> Callable[[int, float], None]:
         start = time.monotonic()
@@ -110,15 +105,19 @@ def main(arguments: list[str] | None = None) -> None:
         grid["steps_per_epoch"] = STEPS_PER_EPOCH
         example, _, _ = stacked([renderer.render(SECOND - k) for k in range(1, 5)])
         qat = train.prepare(network, chosen, example, **grid)
-        schedule = StepSchedule(options.steps, lr=0.75 * options.lr, weight_decay=0)
-        fit_stereo(
-            qat, renderer, schedule, factor=network.factor, first=SECOND,
-            progress=report(options.method), checkpoint=options.out / "compressed.state",
-        )  # fmt: skip
+        for number, steps in enumerate([options.steps, *options.again]):
+            again = f"_{number}" if number else ""
+            fit_stereo(
+                qat, renderer, StepSchedule(steps, lr=0.75 * options.lr, weight_decay=0),
+                factor=network.factor, first=(1 + number) * SECOND,
+                progress=report(f"{options.method}{again}"),
+                checkpoint=options.out / f"compressed{again}.state",
+            )  # fmt: skip
         # The same numbers in a network for whole pictures.
         whole = Renderer(*options.size, reach, seed=options.seed)
         example, _, _ = stacked([whole.render(0)])
-        final = train.prepare(make(tuple(options.size)), chosen, example, **grid)
+        large = make(tuple(options.size), smooth=options.smooth)
+        final = train.prepare(large, chosen, example, **grid)
         final.load_state_dict(qat.state_dict())
         frozen = final.freeze(data="rendered scenes", seed=options.seed, epochs=qat.epoch)
     frozen.export(options.out / "model.onnx")

@@ -274,24 +274,17 @@ class Chooser:
         for kind, products, dense in kinds(unit):
             if kind == "dsp" and FABRICS[self.fabric].factor_bits < _FACTOR_BITS:
                 continue
-            least = max(-(-products // cycles), lanes_in, lanes_out)
-            for lanes in lane_counts(least):
-                if lanes > products or lanes * _LANE_LUTS * self.prices["luts"] > most:
-                    break
-                fold = even_fold(lanes, lanes_in, lanes_out, outputs, kind, dense)
-                if fold is None or (dense and unit.dense_cycles(fold) > cycles):
-                    continue
-                made = self._keeps_up(unit, fold, interval)
-                if made is not None:
-                    found += [made, *self._without_blocks(unit, made[0], interval)]
-                    break
-            if dense or lanes_out > 1:
-                continue
-            for fold in split_folds(unit, -(-products // cycles), lanes_in, kind):
-                made = self._keeps_up(unit, fold, interval)
-                if made is not None:
-                    found += [made, *self._without_blocks(unit, made[0], interval)]
-                    break
+            fewest = -(-products // cycles)
+            widest = min(products, most / (_LANE_LUTS * self.prices["luts"]))
+            lanes = lane_counts(max(fewest, lanes_in, lanes_out), widest)
+            even = (even_fold(n, lanes_in, lanes_out, outputs, kind, dense) for n in lanes)
+            rings = (f for f in even if f and not (dense and unit.dense_cycles(f) > cycles))
+            splits = split_folds(unit, fewest, lanes_in, kind)
+            for folds in (rings,) if dense or lanes_out > 1 else (rings, splits):
+                made = (self._keeps_up(unit, fold, interval) for fold in folds)
+                first = next((one for one in made if one is not None), None)
+                if first is not None:
+                    found += [first, *self._without_blocks(unit, first[0], interval)]
         return found
 
     def _without_blocks(

@@ -22,7 +22,7 @@ from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
-from sqwire.hw.folded.memory import FABRICS, Fabric, Store
+from sqwire.hw.folded.memory import FABRICS, Fabric, Store, lut_memory
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
@@ -78,7 +78,11 @@ def features(spec: Any) -> dict[str, float]:
     if isinstance(spec, Dot):
         widths = [r.bits for r in spec.graph.ranges]
         adders = widths[len(spec.ranges) :]
-        return {"dot.adder_bits": sum(adders), "dot.outputs": sum(r.bits for r in spec.row_ranges)}
+        return {
+            "dot.adder_bits": sum(adders),
+            "dot.outputs": sum(r.bits for r in spec.row_ranges),
+            "dot.lut_memory": lut_memory(spec.stores),
+        }
     small = small_features(spec)
     if small is not None:
         return small
@@ -101,7 +105,7 @@ def _folded(spec: Folded) -> dict[str, float]:
             "split.acc_bits": lanes * spec.acc_bits,
             "split.address_bits": lanes * spec.address_bits,
             "split.place_bits": lanes * (spec.program.place_bits or 0),
-            "split.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
+            "split.lut_memory": lut_memory(spec.stores),
             "split.out_bits": spec.acc_bits,
         }
     banks = spec.bank_store.copies
@@ -114,7 +118,7 @@ def _folded(spec: Folded) -> dict[str, float]:
         "folded.dense": spec.program.dense,
         "folded.address_bits": (1 if spec.program.dense else lanes) * spec.address_bits,
         "folded.collect_bits": lanes * spec.acc_bits * spec.buffers,
-        "folded.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
+        "folded.lut_memory": lut_memory(spec.stores),
         "folded.out_bits": layout.lanes_out * spec.acc_bits,
     }
 
@@ -126,7 +130,7 @@ def _serial(spec: Functions | Pool | Reduce | Upsample) -> dict[str, float]:
     known: dict[str, float] = {
         f"{name}.one": 1,
         f"{name}.bits": x.bits + y.bits,
-        f"{name}.lut_memory": sum(s.luts * s.copies for s in spec.stores if s.kind == "lut"),
+        f"{name}.lut_memory": lut_memory(spec.stores),
     }
     if isinstance(spec, Functions):
         searches = [circuit for circuit in spec.circuits if not isinstance(circuit, Affine)]

@@ -14,8 +14,9 @@ from .tools import YOSYS, Workshop
 
 __all__ = ["TOP", "emit_rtlil", "rtlil_to_verilog", "without_empty"]
 
-# A wire of no bits, and what drives it.
+# A wire of no bits, and what drives it: a connection, or a cell that makes as many.
 _EMPTY = re.compile(r"(\s*wire width 0 \S+|connect \S+ \{\s*\})\s*$")
+_MAKES_NONE = {"    parameter \\Y_WIDTH 0\n", "    parameter \\WIDTH 0\n"}
 
 TOP = "sqwire_top"
 """Name of the top module; see :class:`sqwire.hw.network.Network` for its ports."""
@@ -41,7 +42,7 @@ def without_empty(text: str) -> str:
         else:
             kept.append(line)
         if cell is not None and line == "  end\n":
-            if "    parameter \\Y_WIDTH 0\n" in kept[cell:]:
+            if _MAKES_NONE.intersection(kept[cell:]):
                 del kept[cell:]
                 _drop_attributes(kept)
             cell = None

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqwire.hw.argmax import ArgMax
 from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.buffer import Buffer
+from sqwire.hw.concat import Concat
 from sqwire.hw.costvolume import CostVolume
+from sqwire.hw.crop import Crop
+from sqwire.hw.depthtospace import DepthToSpace
+from sqwire.hw.folded.argmax import ArgMax as FoldedArgMax
+from sqwire.hw.folded.depthtospace import DepthToSpace as FoldedDepthToSpace
+from sqwire.hw.folded.interleave import Interleave
+from sqwire.hw.folded.memory import lut_memory
 from sqwire.hw.fork import Fork
+from sqwire.hw.maxpool import MaxPool
 from sqwire.hw.pace import Pace
+from sqwire.hw.pad import Pad
 from sqwire.hw.queue import Queue
+from sqwire.hw.resize import Resize
 from sqwire.hw.subpixel import SubpixelArgMax
+from sqwire.hw.sumpool import SumPool
 from sqwire.hw.width import Pack, Unpack
+from sqwire.hw.window import Window
 
 __all__ = ["small_features"]
 
@@ -36,8 +49,7 @@ def _known(spec: Any) -> dict[str, float] | None:
             return {"one": 1, "lane_bits": lanes * bits, "step_bits": steps * (bits + steps)}
         case BilinearRows():
             # Two rows, of LUT RAM where they are short.
-            luts = sum(store.luts * store.copies for store in spec.stores if store.kind == "lut")
-            return {**_mixed(spec), "lut_memory": luts}
+            return {**_mixed(spec), "lut_memory": lut_memory(spec.stores)}
         case BilinearColumns():
             return _mixed(spec)
         case Pace():
@@ -54,6 +66,55 @@ def _known(spec: Any) -> dict[str, float] | None:
             return {"one": 1, "bits": spec.beat.bits}
         case Queue():
             return _queue(spec)
+        case Concat() | Interleave():
+            ways, bits = len(spec.inputs), spec.outputs[0].bits
+            return {"ways": ways, "bits": bits, "chosen_bits": (ways - 1) * bits}
+        case Crop() | Pad():
+            counters = spec.height.bit_length() + spec.width.bit_length()
+            return {"counter_bits": counters, "bits": spec.outputs[0].bits}
+    return _known_reducing(spec)
+
+
+def _known_reducing(spec: Any) -> dict[str, float] | None:
+    """Operators that keep a part of a frame, or choose from what they see."""
+    match spec:
+        case Window():
+            rows, columns = spec.height.bit_length(), spec.width.bit_length()
+            pointers = sum(2 * depth.bit_length() for depth in {s.depth for s in spec.stores})
+            return {
+                "counter_bits": 2 * (rows + columns) + spec.lookahead.bit_length() + pointers,
+                "inside_bits": spec.kernel[0] * rows + spec.kernel[1] * columns,
+                "tap_bits": spec.outputs[0].bits,
+                "shift_bits": spec.inputs[0].bits * len(spec.places),
+                "lut_memory": lut_memory(spec.stores),
+            }
+        case MaxPool():
+            bits = spec.channels * spec.range.bits
+            kind = "narrow" if spec.range.bits <= _NARROW else "pair"
+            held = sum(-(-spec.taps // 2**k) for k in range(1, (spec.taps - 1).bit_length() + 1))
+            return {f"{kind}_bits": (spec.taps - 1) * bits, "register_bits": held * bits}
+        case SumPool():
+            counters = spec.height.bit_length() + spec.width.bit_length()
+            bits, held = spec.outputs[0].bits, 1 if spec.stores else spec.out_width - 1
+            return {
+                "counter_bits": counters,
+                "sum_bits": bits,
+                "register_bits": held * bits,
+                "lut_memory": lut_memory(spec.stores),
+            }
+        case Resize() | DepthToSpace():
+            bits, memory = spec.inputs[0].bits, lut_memory(spec.stores)
+            return {"one": 1, "bits": bits, "out_bits": spec.outputs[0].bits, "lut_memory": memory}
+        case FoldedDepthToSpace():
+            bits, memory = spec.inputs[0].bits, lut_memory(spec.stores)
+            return {"folded": 1, "folded_bits": bits, "folded_memory": memory}
+        case ArgMax():
+            index = (spec.beat.lanes - 1).bit_length()
+            pairs = spec.beat.lanes - 1
+            return {"pair_bits": pairs * spec.beat.range.bits, "index_bits": pairs * index}
+        case FoldedArgMax():
+            index = (spec.channels - 1).bit_length()
+            return {"folded": 1, "code_bits": spec.range.bits, "counter_bits": index}
     return None
 
 

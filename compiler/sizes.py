@@ -57,11 +57,11 @@ def kinds(unit: Unit) -> list[tuple[str, int, bool]]:
     return found
 
 
-def lane_counts(least: int) -> Iterator[int]:
-    """Numbers of lanes, from ``least`` up: whole rings, of 8 where they are many."""
-    yield from (n for n in (1, 2, 4, 6) if n >= least)
+def lane_counts(least: int, most: float) -> Iterator[int]:
+    """Numbers of lanes, from ``least`` to ``most``: whole rings, of 8 where they are many."""
+    yield from (n for n in (1, 2, 4, 6) if least <= n <= most)
     for step, first, last in ((4, 8, 32), (8, 32, 128), (16, 128, MOST_LANES + 1)):
-        yield from (n for n in range(first, last, step) if n >= least)
+        yield from (n for n in range(first, last, step) if least <= n <= most)
 
 
 def even_fold(

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
-from .folded.memory import Store
+from .folded.memory import Store, plain
 from .pipeline import Pipeline
 from .ranges import Range
 from .raster import counter
@@ -101,7 +101,7 @@ class Consistency:
     @property
     def stores(self) -> tuple[Store, ...]:
         """Its memory, as synthesis makes it."""
-        return (Store("row", self.depth, self.right.bits, False),)
+        return (plain("row", self.depth, self.right.bits),)
 
     def compute(self, left, right):
         shape = (-1, self.height, self.width)

@@ -3,11 +3,18 @@
 from amaranth.hdl import Mux, Signal
 from amaranth.lib.memory import Memory
 
-__all__ = ["MEMORY_FROM", "delay"]
+from .folded.memory import Store, plain
+
+__all__ = ["MEMORY_FROM", "delay", "delay_stores"]
 
 # A delay shorter than this is a shift register, a longer one a memory:
 # a LUT-RAM cell costs two LUT sites for four bits, flip-flops beside unused LUTs cost none.
 MEMORY_FROM = 4
+
+
+def delay_stores(name: str, length: int, bits: int) -> tuple[Store, ...]:
+    """The memory of a :func:`delay` of a value of ``bits``, if it has one."""
+    return (plain(name, length, bits),) if length >= MEMORY_FROM else ()
 
 
 def delay(m, step, value, length, *, name, pointers=None):

@@ -63,6 +63,12 @@ class DepthToSpace:
 
     latency_cycles = 1
 
+    @property
+    def stores(self):
+        """Its memory, as synthesis makes it."""
+        times = (self.block, self.block)
+        return replay.stores(self.beat, self.outputs[0], self.width, times, parts=True)
+
     def needs(self) -> np.ndarray:
         return replay.needs(self.height, self.width, (self.block, self.block))
 

@@ -4,21 +4,24 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import Module
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from . import adders
 from .arrays import frozen
 from .beat import Beat
+from .folded.memory import Store
 from .netlist import Netlist, Word
-from .pipeline import Pipeline
+from .pipeline import Pipeline, endless, endless_store
 from .ranges import Range
 
 __all__ = ["Dot"]
 
 # Integers are int64 wherever they are computed in numpy.
 _MOST = 1 << 62
+# Adders of more bits than this never stop: holding them all in one cycle would take too long.
+_ENDLESS_BITS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,9 @@ class Dot:
 
     Timing: one beat a cycle; ``latency_cycles`` is the depth of the adder graph, every adder
     followed by a register (chains of unregistered adders are merged and remapped badly by
-    Yosys). The whole pipeline stops while the output is held.
+    Yosys). The whole pipeline stops while the output is held; a large one, where that would have
+    to reach too far in a cycle, never stops, and has a queue behind it and a cycle more
+    (:func:`sqwire.hw.pipeline.endless`).
 
     Raises
     ------
@@ -104,9 +109,25 @@ class Dot:
         constants = [Range(b, b) for b in self.bias[biased].tolist()]
         return adders.build(np.hstack([self.weight, columns]), [*self.ranges, *constants])
 
+    @cached_property
+    def sum_cycles(self) -> int:
+        """From a beat to its sums."""
+        return self.graph.depth + any(out.negate for out in self.graph.outputs)
+
+    @cached_property
+    def endless(self) -> bool:
+        """Whether its adders never stop."""
+        own = self.graph.ranges[len(self.graph.ranges) - len(self.graph.ops) :]
+        return sum(r.bits for r in own) > _ENDLESS_BITS
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Its memory, as synthesis makes it."""
+        return (endless_store(self.sum_cycles, self.outputs[0].bits),) if self.endless else ()
+
     @property
     def latency_cycles(self) -> int:
-        return self.graph.depth + any(out.negate for out in self.graph.outputs)
+        return self.sum_cycles + self.endless
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)
@@ -140,12 +161,21 @@ class _Component(wiring.Component):
         super().__init__({"i": In(spec.inputs[0].signature), "o": Out(spec.outputs[0].signature)})
 
     def elaborate(self, platform):
-        m = Module()
-        pipeline = Pipeline(m, [self.i], self.o, self.spec.latency_cycles)
-        _netlist(self.spec).place(
-            m, platform,
-            enable=pipeline.advance, i=self.i.payload.as_value(), o=self.o.payload.as_value(),
-        )  # fmt: skip
+        m, netlist = Module(), _netlist(self.spec)
+        if not self.spec.endless:
+            pipeline = Pipeline(m, [self.i], self.o, self.spec.latency_cycles)
+            netlist.place(
+                m, platform,
+                enable=pipeline.advance, i=self.i.payload.as_value(), o=self.o.payload.as_value(),
+            )  # fmt: skip
+            return m
+
+        def sums(codes):
+            result = Signal(self.spec.outputs[0].bits, name="sums")
+            netlist.place(m, platform, enable=Const(1), i=codes, o=result)
+            return result
+
+        endless(m, self.i, self.o, self.spec.sum_cycles, sums)
         return m
 
 
@@ -174,7 +204,7 @@ def _netlist(spec: Dot) -> Netlist:
         total = _sum(netlist, a, b, op, own.bits, signed=own.lo < 0)
         pipeline.stages.append({depth: netlist.register(total)})
 
-    negated = spec.latency_cycles > graph.depth  # one more stage if any row comes out negated
+    negated = spec.sum_cycles > graph.depth  # one more stage if any row comes out negated
     lane = spec.outputs[0].range
     rows = []
     for out in graph.outputs:

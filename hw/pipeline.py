@@ -1,8 +1,10 @@
-"""The registers of an operator that stops as a whole while its output is held."""
+"""The registers of an operator: stopped as a whole while its output is held, or never."""
 
 from amaranth.hdl import Cat, Signal
 
-__all__ = ["Pipeline"]
+from .folded.memory import Store, tail
+
+__all__ = ["Pipeline", "endless", "endless_store"]
 
 
 class Pipeline:
@@ -39,3 +41,42 @@ class Pipeline:
         with self.m.If(self.advance):
             self.m.d.sync += held.eq(value)
         return held
+
+
+def endless_store(cycles: int, bits: int) -> Store:
+    """The memory of an :func:`endless` pipeline: a beat for each it may hold, and for the way back.
+
+    It is of LUTs, whose word is there at once.
+    """
+    depth = 1 << (cycles + 1).bit_length()
+    return Store("queue", depth, bits, False)
+
+
+def endless(m, i, o, cycles, circuit):
+    """``o = circuit(i)`` of one that takes ``cycles`` and never stops; one cycle more in all.
+
+    Nothing has to reach all its registers in the cycle in which the sink holds the output, which
+    takes long where they are many and lie far apart. Beats wait in a queue behind it instead, and
+    none is taken that would not find a place there.
+
+    Parameters
+    ----------
+    circuit : callable
+        Makes of the value of a beat that of the output ``cycles`` later.
+    """
+    store = endless_store(cycles, len(o.payload.as_value()))
+    places = Signal(range(-1, store.depth), init=store.depth - 1)  # the sign says if any
+    sent, take = Signal(), Signal()
+    m.d.comb += [
+        i.ready.eq(places >= 0),
+        take.eq(i.valid & i.ready),
+        sent.eq(o.valid & o.ready),
+    ]
+    m.d.sync += places.eq(places + sent - take)
+    valid = take
+    for cycle in range(1, cycles + 1):
+        held = Signal(name=f"valid_{cycle}")
+        m.d.sync += held.eq(valid)
+        valid = held
+    word, some = tail(m, store, circuit(i.payload.as_value()), valid, sent)
+    m.d.comb += [o.payload.as_value().eq(word), o.valid.eq(some)]

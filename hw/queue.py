@@ -1,6 +1,6 @@
 """Queue: beats that wait, first in, first out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from amaranth.hdl import Module, Signal
@@ -9,12 +9,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .beat import Beat
 from .buffer import Buffer
-from .folded.memory import Store
+from .folded.memory import Store, plain
 
 __all__ = ["Queue"]
-
-# LUT RAM cells for which Yosys does not yet take a block RAM.
-_MOST_CELLS = 32
 
 
 @dataclass(frozen=True)
@@ -67,12 +64,8 @@ class Queue:
 
     @property
     def stores(self) -> tuple[Store, ...]:
-        """Its memory, as synthesis makes it: nobody says of what."""
-        if self.depth < 3:
-            return ()
-        store = Store("fifo", self.depth - 1, self.beat.bits, False)
-        worth = 0 if store.cells > _MOST_CELLS else 1 << 30
-        return (replace(store, fabric=replace(store.fabric, worth=worth)),)
+        """Its memory, as synthesis makes it."""
+        return (plain("fifo", self.depth - 1, self.beat.bits),) if self.depth > 2 else ()
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)

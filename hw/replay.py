@@ -9,10 +9,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .delay import delay
+from .delay import delay, delay_stores
+from .folded.memory import Store
 from .raster import counter
 
-__all__ = ["Replay", "needs"]
+__all__ = ["Replay", "needs", "stores"]
 
 
 def needs(height: int, width: int, times: tuple[int, int]) -> np.ndarray:
@@ -20,6 +21,14 @@ def needs(height: int, width: int, times: tuple[int, int]) -> np.ndarray:
     rows, columns = np.arange(height * times[0])[:, None], np.arange(width * times[1])[None, :]
     row, again = rows // times[0], rows % times[0] > 0
     return (row * width + np.where(again, width, columns // times[1] + 1)).reshape(-1)
+
+
+def stores(incoming, outgoing, width, times, *, parts) -> tuple[Store, ...]:
+    """The memory of the :class:`Replay` with these arguments, as synthesis makes it."""
+    if times[0] == 1:
+        return ()
+    bits = incoming.bits - outgoing.bits * times[1] if parts else outgoing.bits
+    return delay_stores("line", width, bits)
 
 
 class Replay(wiring.Component):

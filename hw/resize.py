@@ -57,6 +57,11 @@ class Resize:
 
     latency_cycles = 1
 
+    @property
+    def stores(self):
+        """Its memory, as synthesis makes it."""
+        return replay.stores(self.beat, self.beat, self.width, self.factor, parts=False)
+
     def needs(self) -> np.ndarray:
         return replay.needs(self.height, self.width, self.factor)
 

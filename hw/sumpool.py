@@ -8,7 +8,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
-from .delay import delay
+from .delay import delay, delay_stores
+from .folded.memory import Store
 from .ranges import Range
 from .raster import windows
 
@@ -82,6 +83,11 @@ class SumPool:
         return self.out_height * self.out_width
 
     latency_cycles = 1
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """The memory of sums in the making, as synthesis makes it."""
+        return delay_stores("waiting", self.out_width - 1, self.outputs[0].bits)
 
     def needs(self) -> np.ndarray:
         kh, kw = self.kernel

@@ -8,7 +8,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
-from .delay import delay
+from .delay import delay, delay_stores
+from .folded.memory import Store
 from .ranges import Range
 
 __all__ = ["Window"]
@@ -134,6 +135,18 @@ class Window:
             for j in columns
         }
 
+    @property
+    def places(self) -> list[int]:
+        """Shifts after which the chain of registers and memories is looked at, in order."""
+        return sorted({self.lookahead - offset for offset in self.offsets.values()})
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Its memories, as synthesis makes them."""
+        gaps = zip([-1, *self.places], self.places, strict=False)
+        bits = self.channels * self.range.bits
+        return tuple(s for a, b in gaps for s in delay_stores(f"slot_{b}", b - a, bits))
+
     def _shift(self, axis, tap):
         return tap * self.dilation[axis] - self.padding[axis]
 
@@ -255,7 +268,7 @@ class _Component(wiring.Component):
         rows_inside = self._inside(m, advance, 0, row)
         columns_inside = self._inside(m, advance, 1, column)
         offsets = spec.offsets
-        slots = self._chain(m, advance, {lookahead - offset for offset in offsets.values()})
+        slots = self._chain(m, advance)
 
         # Cycle 2: a second register holds the window. Where a tap lies outside it takes the pad
         # code, which is a synchronous reset of flip-flops; gates behind the chain would be LUTs.
@@ -326,12 +339,12 @@ class _Component(wiring.Component):
             inside.append(bit)
         return inside
 
-    def _chain(self, m, advance, places):
-        """The input after each of ``places`` shifts; place 0 is the beat that came last."""
+    def _chain(self, m, advance):
+        """The input after each of the shifts; place 0 is the beat that came last."""
         slots = {}
         value, at = self.i.payload.as_value(), -1
         pointers = {}
-        for place in sorted(places):
+        for place in self.spec.places:
             gap = place - at
             value = delay(m, advance, value, gap, name=f"slot_{place}", pointers=pointers)
             slots[place], at = value, place

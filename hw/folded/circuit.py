@@ -44,9 +44,8 @@ class Circuit(wiring.Component):
             self.i.ready.eq(walk.room & settled),
             buffer.data.eq(self.i.payload),
             buffer.write.eq(self.i.valid & self.i.ready),
-            walk.written.eq(buffer.written),
-            walk.whole.eq(buffer.whole),
         ]
+        buffer.follow(m, walk)
 
         # After a reset accumulators hold rubbish, unless they have never been used: a position
         # of zeros, whose result is dropped, tells the collector from where they go on. Nothing is
@@ -72,11 +71,6 @@ class Circuit(wiring.Component):
             m.d.sync += [warming.eq(0), known.eq(1)]
         m.d.comb += collect.drop.eq(warming)
 
-        m.d.comb += [
-            buffer.slot.eq(walk.slot),
-            buffer.outside_rows.eq(walk.outside_rows),
-            buffer.outside_columns.eq(walk.outside_columns),
-        ]
         for name in ("rotation", "tap", "local"):
             for a, b in zip(getattr(buffer, name), getattr(fetch, name), strict=True):
                 m.d.comb += a.eq(b)

@@ -54,7 +54,7 @@ class Gather(wiring.Component):
             m.d.sync += row.eq(Mux(row == rows - 1, 0, row + 1))
 
         # Cycle 1: they are in registers; in others than those that have one there is rubbish.
-        late = pipe(m, shown, 1, "shown") if len(shown) and not isinstance(shown, Const) else shown
+        late = pipe(m, shown, 1, "shown") if not isinstance(shown, Const) else shown
         parts = []
         for lane, part in enumerate(self.part):
             held = pipe(m, part, 1, f"part_{lane}")

@@ -58,6 +58,16 @@ class LineBuffer(wiring.Component):
             }
         )
 
+    def follow(self, m, walk):
+        """Wire the buffer to the ``walk`` over positions: what is written, what is read."""
+        m.d.comb += [
+            walk.written.eq(self.written),
+            walk.whole.eq(self.whole),
+            self.slot.eq(walk.slot),
+            self.outside_rows.eq(walk.outside_rows),
+            self.outside_columns.eq(walk.outside_columns),
+        ]
+
     def elaborate(self, platform):
         m = Module()
         spec, program = self.spec, self.spec.program

@@ -12,8 +12,10 @@ __all__ = [
     "Fabric",
     "Store",
     "block_rams",
+    "lut_memory",
     "pack",
     "pipe",
+    "plain",
     "program_rom",
     "ram",
     "rom",
@@ -22,6 +24,8 @@ __all__ = [
 
 # LUTs that a block RAM is worth, unless somebody knows better: a device has about 400 for each.
 LUTS_A_BLOCK = 200
+# LUT RAM cells for which Yosys does not yet take a block RAM where nobody says what to take.
+_MOST_CELLS = 32
 # Fewer words than this are kept in registers where there is no LUT RAM.
 _FEW_WORDS = 4
 
@@ -55,12 +59,20 @@ FABRICS = {
 _ECP5 = FABRICS["ecp5"]
 
 
-def block_rams(depth: int, width: int, fabric: Fabric = _ECP5) -> int:
+def block_rams(depth: int, width: int, fabric: Fabric = _ECP5, *, rom: bool = True) -> int:
     """Block RAMs that a memory takes.
 
-    Where it is deeper than a block, several of its words lie side by side in one line of blocks.
+    Where a ``rom`` is deeper than a block, several of its words lie side by side in one line of
+    blocks (:func:`program_rom`); a memory that is written to is made of blocks below each other.
     """
-    return min(_blocks(depth, width, shape) for shape in fabric.shapes)
+    if rom:
+        return min(_blocks(depth, width, shape) for shape in fabric.shapes)
+    return min(-(-depth // words) * -(-width // bits) for words, bits in fabric.shapes)
+
+
+def lut_memory(stores) -> int:
+    """LUT sites of those memories that are made of LUTs, all copies, about."""
+    return sum(store.luts * store.copies for store in stores if store.kind == "lut")
 
 
 def _blocks(depth, width, shape):
@@ -113,8 +125,8 @@ class Store:
             return "none"
         if not self.fabric.lut_ram and self.depth < _FEW_WORDS:
             return "lut"
-        cheap = self.sites <= self.fabric.worth * block_rams(self.depth, self.width, self.fabric)
-        return "lut" if cheap else "block"
+        blocks = block_rams(self.depth, self.width, self.fabric, rom=self.rom)
+        return "lut" if self.sites <= self.fabric.worth * blocks else "block"
 
     @property
     def lines(self) -> int:
@@ -136,7 +148,7 @@ class Store:
         """Block RAMs of all copies."""
         if self.kind != "block":
             return 0
-        return self.copies * block_rams(self.depth, self.width, self.fabric)
+        return self.copies * block_rams(self.depth, self.width, self.fabric, rom=self.rom)
 
     @property
     def style(self) -> str:
@@ -149,6 +161,13 @@ class Store:
     def bits(self) -> int:
         """Bits of all copies."""
         return self.copies * self.depth * self.width
+
+
+def plain(name: str, depth: int, width: int) -> Store:
+    """A memory that is written to, of which nobody says what it is to be: as Yosys makes it."""
+    store = Store(name, depth, width, False)
+    worth = 0 if store.cells > _MOST_CELLS else 1 << 30
+    return replace(store, fabric=replace(store.fabric, worth=worth))
 
 
 def pack(columns, widths) -> list[int]:

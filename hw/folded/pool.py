@@ -121,6 +121,11 @@ class Pool:
         return max(self.run_cycles, self.pace_cycles)
 
     @property
+    def apart_cycles(self) -> int:
+        """From the start of a position to that of the next one, at least."""
+        return self.pace_cycles
+
+    @property
     def collect_cycles(self) -> int:
         """From the cycle that reads the last place to the beat being valid."""
         return self.fetch_cycles + LineBuffer.DELAY + 2
@@ -239,13 +244,9 @@ class _Component(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(walk.room),
             buffer.data.eq(self.i.payload),
-            buffer.write.eq(self.i.valid & walk.room),
-            walk.written.eq(buffer.written),
-            walk.whole.eq(buffer.whole),
-            buffer.slot.eq(walk.slot),
-            buffer.outside_rows.eq(walk.outside_rows),
-            buffer.outside_columns.eq(walk.outside_columns),
+            buffer.write.eq(self.i.valid & self.i.ready),
         ]
+        buffer.follow(m, walk)
 
         # Places of the kernel, then channels. A channel begins when there is a place for its code.
         place, beat = Signal(range(spec.places)), Signal(range(spec.beats_position))

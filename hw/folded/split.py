@@ -46,16 +46,12 @@ class Split(wiring.Component):
             self.i.ready.eq(walk.room),
             buffer.data.eq(self.i.payload),
             buffer.write.eq(self.i.valid & self.i.ready),
-            walk.written.eq(buffer.written),
-            walk.whole.eq(buffer.whole),
             start.eq(feed.idle & walk.ready),
             feed.start.eq(start),
             walk.start.eq(start),
             walk.finish.eq(feed.last),
-            buffer.slot.eq(walk.slot),
-            buffer.outside_rows.eq(walk.outside_rows),
-            buffer.outside_columns.eq(walk.outside_columns),
         ]
+        buffer.follow(m, walk)
         for name in ("tap", "local"):
             for a, b in zip(getattr(buffer, name), getattr(feed, name), strict=True):
                 m.d.comb += a.eq(b)

@@ -136,8 +136,7 @@ def slots_needed(spec, arrivals) -> int:
     """How many positions the line buffer must hold for no beat to wait that arrives as said."""
     raster, beats = spec.raster, spec.beats_position
     wide = _Unlimited(spec)
-    pace = getattr(spec, "apart_cycles", spec.pace_cycles)
-    _, started = starts(wide, arrivals, spec.run_cycles, pace=pace)
+    _, started = starts(wide, arrivals, spec.run_cycles, pace=spec.apart_cycles)
     frames = len(started) // raster.outputs
     offsets = np.arange(frames)[:, None] * raster.inputs
     bases = (raster.bases + offsets).reshape(-1)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from sqwire.hw.dot import Dot
 from sqwire.hw.ranges import Range
@@ -101,3 +102,40 @@ def test_accumulators_beyond_int64_are_refused():
     spec = Dot(np.full((1, 3), 2**31), np.array([0]), (Range(0, 2**32),) * 3)
     with pytest.raises(ValueError, match=r"below 2\*\*62"):
         _ = spec.row_ranges
+
+
+@pytest.mark.parametrize("beats", [1, 4, 40])
+def test_a_large_one_never_stops_and_gives_the_same(monkeypatch, beats):
+    monkeypatch.setattr("sqwire.hw.dot._ENDLESS_BITS", 20)
+    spec = dot(random_weight(0, 4, 6, 0.3), beats=beats)
+    stopping = spec.sum_cycles
+    assert spec.endless and spec.latency_cycles == stopping + 1
+    check_operator(spec, extremes(spec, frames=3))
+
+
+def test_only_a_large_one_has_a_queue(monkeypatch):
+    weight = random_weight(0, 4, 6, 0.3)
+    assert not dot(weight).endless and not dot(weight).stores
+    monkeypatch.setattr("sqwire.hw.dot._ENDLESS_BITS", 20)
+    (queue,) = dot(weight).stores
+    assert queue.depth >= dot(weight).latency_cycles + 1
+    assert queue.width == dot(weight).outputs[0].bits
+
+
+def test_a_large_one_takes_no_more_beats_than_its_queue_holds_while_the_sink_waits(monkeypatch):
+    monkeypatch.setattr("sqwire.hw.dot._ENDLESS_BITS", 20)
+    spec = dot(random_weight(0, 4, 6, 0.3), beats=1)
+    circuit, taken = spec.create(), 0
+
+    async def bench(ctx):
+        nonlocal taken
+        ctx.set(circuit.i.valid, 1)
+        for _ in range(8 * spec.stores[0].depth):
+            taken += ctx.get(circuit.i.ready)
+            await ctx.tick()
+
+    simulator = Simulator(circuit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert taken == spec.stores[0].depth

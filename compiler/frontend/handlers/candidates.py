@@ -38,13 +38,13 @@ def candidates(call: Call) -> Value:
             "the scale of a channel with a threshold must be above 0, not "
             f"{[str(gains[c]) for c in channels]}"
         )
-    # A code is at least this where its value reaches the threshold.
-    pairs = zip(channels, limits, strict=False)
-    codes = tuple(math.ceil(limit / gains[c]) for c, limit in pairs)
     if len(limits) != len(channels):
         raise CompileError(
             f"thresholds must be as many as channels ({len(channels)}), not {len(limits)}"
         )
+    # A code is at least this where its value reaches the threshold.
+    pairs = zip(channels, limits, strict=True)
+    codes = tuple(math.ceil(limit / gains[c]) for c, limit in pairs)
     try:
         op = ops_vision.Candidates(count, channels, codes)
         node = call.context.add(call.name, op, real.node)

@@ -1,4 +1,4 @@
-"""The detector's training runs from a folder to a file that the bench can measure."""
+"""What a recipe for detection makes can be measured."""
 
 import importlib.util
 import sys
@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from sqwire import train
+from sqwire.train.stepping import StepSchedule
+from sqwire.train.vision_recipe import Boxes, Cells, VisionRecipe
 
 BENCH = Path(__file__).parents[2] / "bench"
 BOX = (
@@ -33,11 +37,11 @@ def test_from_a_folder_to_precision(tmp_path, capsys, monkeypatch):
             "<annotation><size><width>128</width><height>96</height></size>" + BOX + "</annotation>"
         )
         (folder / f"ImageSets/Main/{split}.txt").write_text(f"{name}\n")
-    loaded("train_detect").main([
-        str(tmp_path / "out"), str(folder), "--float-steps", "2", "--steps", "5", "--batch", "2",
-        "--width", "2", "--zeros", "0.5",
-    ])  # fmt: skip
-    assert "% zeros" in capsys.readouterr().out
+    recipe = VisionRecipe(
+        "detection", Boxes(str(folder)), Cells(width=2), train.Uniform(),
+        StepSchedule(3, 2), StepSchedule(2, 2),
+    )  # fmt: skip
+    train.run(recipe, tmp_path / "out")
     detect = loaded("detect")
     model = tmp_path / "out" / "model.onnx"
     monkeypatch.setattr(sys, "argv", ["detect.py", str(folder), str(model)])

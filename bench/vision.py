@@ -1,0 +1,133 @@
+"""``python bench/vision.py NAME MODEL.onnx PICTURE ...``: a trained network onto the chip.
+
+The network is planned for ``--fps`` at ``--clock`` (as fast as it fits if no rate is given) on the
+ULX3S 85F; a real picture, or a pair of left and right, goes through its Verilog in Verilator, every
+integer compared with the graph; then it is synthesised, placed and routed between shift registers,
+without the link, and the clock that it reaches counts. Stages that are in ``--work`` already, or in
+the table, are not done again. ``--scores FILE`` is what ``bench/stereo.py --json`` (with
+``--method``, its name there) or ``bench/detect.py --json`` has measured.
+
+Results are in ``bench/results/vision.json``, and as a table in ``bench/vision.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from networks import compiled, frame, routed
+from PIL import Image
+
+import sqwire
+from sqwire.compiler.build import Build
+from sqwire.depth import fitted
+from sqwire.train.pictures import read_grey, read_rgb
+
+HERE = Path(__file__).parent
+RESULTS, TABLE = HERE / "results" / "vision.json", HERE / "vision.md"
+HEAD = """# Seeing, on an ECP5-85F
+
+Written by `bench/vision.py`. Trained networks, all weights and buffers on the chip (ULX3S 85F). The Verilog is compared with
+the integer graph on whole real frames, every integer. LUT sites, DSPs and block RAMs are those that nextpnr places, or where
+it was not run those of the plan; the clock is that of the routed network between shift registers, without the link, whose
+serial line is far slower. Accuracy is that of the integer graph.
+
+| network | frame | accuracy | zeros | weights, kbit | memories, kbit | Verilog, whole frames | cycles a frame | LUT sites | DSP | block RAM | clock, MHz | frames/s | date |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+"""  # noqa: E501
+
+
+def accuracy(file: Path, method: str) -> str:
+    """What a measurement says, in a few words."""
+    found = json.loads(file.read_text())
+    if "mAP50" in found:
+        return f"mAP50 {found['mAP50']:.3f}"
+    scenes = [scene["all"]["bad2"] for scene in found[method].values()]
+    return f"bad2 {np.mean(scenes):.1f} % over {len(scenes)} real pairs"
+
+
+def codes_of(build: Build, pictures: list[Path]) -> Any:
+    """A frame of codes from one picture in colour or two in grey."""
+    channels, height, width = build.graph.input.shape
+    if len(pictures) == 2:
+        left, right = (read_grey(file) for file in pictures)
+        return build.graph.input.quantize(fitted(left, right, (height, width)))
+    picture = Image.fromarray(read_rgb(pictures[0]))
+    small = np.asarray(picture.resize((width, height), Image.Resampling.BOX))
+    return build.graph.input.quantize(small.transpose(2, 0, 1)[None].astype(np.float32))
+
+
+def facts(build: Build) -> dict[str, Any]:
+    """Sizes of a network: its frame, its zeros, and the bits of weights and of all memories."""
+    layers = build.plan.layers
+    weights = sum(layer.weights for layer in layers)
+    nonzeros = sum(layer.nonzeros for layer in layers)
+    return {
+        "frame": "x".join(str(n) for n in build.graph.input.shape),
+        "zeros_percent": round(100 * (1 - nonzeros / weights), 1),
+        "weight_kbit": round(sum(layer.program_bits for layer in layers) / 1000),
+        "memory_kbit": round(sum(layer.memory_bits for layer in layers) / 1000),
+    }
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    """A line of the table."""
+    usage = row.get("usage", {})
+    luts = usage.get("TRELLIS_COMB", row["planned_luts"])
+    dsps, brams = (
+        usage.get(cell, row[f"planned_{what}"])
+        for cell, what in (("MULT18X18D", "dsps"), ("DP16KD", "brams"))
+    )
+    cells = (
+        name, row["frame"], row.get("accuracy", "not measured"), f"{row['zeros_percent']} %",
+        row["weight_kbit"], row["memory_kbit"], f"{row.get('frames_equal', 0)} equal",
+        f"{row['cycles_per_frame']:,}", f"{luts:,}", dsps, brams,
+        row.get("fmax_mhz", "not routed"), row.get("frames_per_s", "-"), row["date"],
+    )  # fmt: skip
+    return "| " + " | ".join(str(cell) for cell in cells) + " |\n"
+
+
+def keep(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Add to the row of a network; the row."""
+    document = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"rows": {}}
+    row = document["rows"].get(name, {}) | found | {"date": date.today().isoformat()}
+    document = {"sqwire": sqwire.__version__, "rows": document["rows"] | {name: row}}
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    TABLE.write_text(HEAD + "".join(line(*item) for item in document["rows"].items()))
+    print(name, found, flush=True)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("model", type=Path)
+    parser.add_argument("picture", type=Path, nargs="+")
+    parser.add_argument("--work", type=Path, default=Path("build/vision"))
+    parser.add_argument("--fps", type=float)
+    parser.add_argument("--clock", type=float, default=80.0, help="MHz that the plan counts on")
+    parser.add_argument("--route-clock", type=float, default=70.0, help="MHz asked of nextpnr")
+    parser.add_argument("--scores", type=Path)
+    parser.add_argument("--method", default="")
+    parser.add_argument("--until", choices=("compile", "frame", "route"), default="route")
+    given = parser.parse_args()
+    work = given.work / given.name.replace(" ", "_")
+    row: dict[str, Any] = {}
+    if not (work / "build.json").is_file():
+        row = compiled(given.model, work, None, given.fps, given.clock)
+    build = Build.load(work)
+    row = keep(given.name, row | facts(build))
+    if given.scores:
+        row = keep(given.name, {"accuracy": accuracy(given.scores, given.method)})
+    if given.until != "compile" and "frames_equal" not in row:
+        row = keep(given.name, frame(build, codes_of(build, given.picture)))
+    if given.until == "route" and "fmax_mhz" not in row:
+        keep(given.name, routed(build, work.with_name(f"{work.name}.route"), given.route_clock))
+
+
+if __name__ == "__main__":
+    main()
