@@ -5,29 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .codec import MOST_PAYLOAD, NOBODY, PART_HEAD_BYTES, Code, Kind
-from .composer import Composer
-from .counters import Counters
-from .deframe import Deframer
-from .gate import Gate
-from .intake import Intake
-from .order import Order
-from .outlet import Outlet
+from .codec import MOST_PAYLOAD, PART_HEAD_BYTES
+from .core import Core, ports
 from .payloads import MOST_FRAME, Format, Identity
-from .stuffer import Stuffer
 from .uart import Uart
 
 __all__ = ["Link", "credits_for"]
 
-_RESET_CYCLES = 16
 _MOST_CREDITS, _MOST_PARTS = 16, 8
-_GLOW_BITS = 20
-"""An LED glows for a million cycles behind what lit it, and when the board wakes."""
 
 
 def credits_for(frame: Format, ring_bytes: int, most: int = _MOST_CREDITS) -> int:
@@ -98,239 +87,12 @@ class Link:
         return Component(self)
 
 
-def _ports(identity: Identity) -> dict[str, Any]:
-    """Members of both components: those at the network and those for the eyes."""
-    widths = [8 * f.lane_bytes * f.channels for f in (identity.input, identity.output)]
-    return {
-        "s_axis_tdata": Out(widths[0]),
-        "s_axis_tvalid": Out(1),
-        "s_axis_tready": In(1),
-        "s_axis_tlast": Out(1),
-        "m_axis_tdata": In(widths[1]),
-        "m_axis_tvalid": In(1),
-        "m_axis_tready": Out(1),
-        "network_error": In(1),
-        "network_rst": Out(1),
-        "active": Out(1),
-        "error": Out(1),
-    }
-
-
-class Core(wiring.Component):  # type: ignore[misc]
-    """Messages in, messages out; see docs/link.md for what each request does.
-
-    Members
-    -------
-    valid, data, bad
-        From the line, see :class:`sqwire.boards.link.uart.Receiver`.
-    o : ``Out(stream)``
-        Bytes for the line.
-    s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
-        To the network's input.
-    m_axis_tdata, m_axis_tvalid, m_axis_tready
-        From the network's output.
-    network_error, network_rst
-        The network's ``error``; its reset, for 16 cycles behind a reset request.
-    active, error : ``Out(1)``
-        For LEDs: frames pass; something was damaged, refused or wrong.
-    """
-
-    def __init__(self, link: Link) -> None:
-        self.link = link
-        line = {"valid": In(1), "data": In(8), "bad": In(1), "o": Out(stream.Signature(8))}
-        super().__init__({**line, **_ports(link.identity)})
-
-    def elaborate(self, platform: object) -> Any:
-        m = Module()
-        identity = self.link.identity
-        credits = identity.credits
-        clear = Signal()  # a reset request is being served
-        restart = ResetInserter(clear)
-        deframer, composer = Deframer(self.link.timeout_bits), Composer(identity)
-        stuffer, intake, counters = Stuffer(), Intake(identity.input, credits), Counters()
-        gate = (Order if identity.input.is_cut else Gate)(identity.input, credits)
-        m.submodules.deframer = deframer
-        m.submodules.composer = composer
-        m.submodules.stuffer = stuffer
-        m.submodules.intake = restart(intake)
-        m.submodules.counters = restart(counters)
-        m.submodules.gate = restart(gate)
-        m.d.comb += [
-            *(getattr(deframer, pin).eq(getattr(self, pin)) for pin in ("valid", "data", "bad")),
-            *(
-                getattr(self, f"s_axis_{pin}").eq(getattr(intake, pin))
-                for pin in ("tdata", "tvalid", "tlast")
-            ),
-            intake.tready.eq(self.s_axis_tready),
-        ]
-        done = self._results(m, composer, restart, clear)
-        wiring.connect(m, composer.o, stuffer.i)
-        wiring.connect(m, stuffer.o, wiring.flipped(self.o))
-        m.d.comb += [stuffer.close.eq(composer.close), composer.closed.eq(stuffer.closed)]
-
-        # Does it bring codes, may it come in? All is settled long before the next byte comes.
-        kinds = (
-            (Kind.PART, Kind.PART_PACKED)
-            if identity.input.is_cut
-            else (Kind.INFER, Kind.INFER_PACKED)
-        )
-        frame, bare, opened = Signal(), Signal(), Signal()
-        m.d.sync += [
-            frame.eq((deframer.kind == kinds[0]) | (deframer.kind == kinds[1])),
-            bare.eq(deframer.length == 0),
-            opened.eq(deframer.opened),
-        ]
-        m.d.comb += [
-            gate.frame.eq(frame),
-            gate.packed.eq(deframer.kind == kinds[1]),
-            gate.sequence.eq(deframer.sequence),
-            gate.length.eq(deframer.length),
-            gate.opened.eq(opened),
-            gate.valid.eq(deframer.payload_valid),
-            gate.data.eq(deframer.payload),
-            gate.end.eq(deframer.end),
-            gate.good.eq(deframer.good),
-            gate.free.eq(intake.fed if identity.input.is_cut else done),
-            intake.open.eq(gate.open),
-            intake.packed.eq(gate.packed),
-            intake.store.eq(gate.store),
-            intake.data.eq(deframer.payload),
-            intake.commit.eq(gate.commit),
-            intake.rollback.eq(deframer.end & ~gate.commit),
-            intake.done.eq(done),
-        ]
-        if identity.input.is_cut:
-            m.d.comb += [
-                composer.tell.eq(gate.tell),
-                gate.told.eq(composer.told),
-                composer.tell_sequence.eq(gate.current),
-                composer.tell_state.eq(gate.state),
-            ]
-
-        # At the end of a message: ask for a reply, or complain.
-        ask = Signal()
-        damaged, refused, known, fits = (Signal() for _ in range(4))
-        reset_request = Signal()
-        reply = Signal(8)
-        with m.Switch(deframer.kind):
-            for kind in (Kind.IDENTIFY, Kind.STATUS, Kind.RESET):
-                with m.Case(kind):
-                    m.d.comb += [reply.eq(kind | 0x80), known.eq(1)]
-            with m.Case(*kinds):
-                m.d.comb += known.eq(1)
-        m.d.comb += fits.eq(Mux(frame, gate.fits, bare))
-        with m.If(deframer.end):
-            m.d.comb += [
-                damaged.eq(~deframer.good & ~deframer.timed_out),
-                refused.eq(deframer.good & ~(known & fits)),
-                reset_request.eq(deframer.good & fits & (deframer.kind == Kind.RESET)),
-            ]
-        trouble = damaged | refused | gate.busy | deframer.timed_out
-        with m.If(composer.asked):
-            m.d.sync += ask.eq(0)
-        # A host that sends more than it gets answered loses answers, not frames.
-        with m.If(deframer.end & (trouble | ~frame) & (~ask | reset_request)):
-            code = Mux(refused, Mux(known, Code.LENGTH, Code.UNKNOWN), Code.BUSY)
-            m.d.sync += [
-                ask.eq(1),
-                composer.ask_kind.eq(Mux(trouble, Kind.ERROR, reply)),
-                composer.ask_sequence.eq(Mux(deframer.good, deframer.sequence, NOBODY)),
-                composer.ask_code.eq(Mux(deframer.good, code, Code.DAMAGED)),
-            ]
-        m.d.comb += composer.ask.eq(ask)
-
-        # Sequence numbers in the order of the frames, which is that of the results. Of frames in
-        # parts as many may be in the ring as in the network.
-        depth = max(credits, 2) << identity.input.is_cut
-        m.submodules.sequences = memory = Memory(shape=16, depth=depth, init=[])
-        write, read = memory.write_port(), memory.read_port()
-        newest, oldest = (Signal(range(depth)) for _ in range(2))
-        unanswered = Signal(range(depth + 1))
-        m.d.comb += [
-            write.addr.eq(newest),
-            write.data.eq(deframer.sequence),
-            write.en.eq(gate.first),
-            read.addr.eq(oldest),
-            composer.sequence.eq(read.data),
-        ]
-        m.d.sync += [
-            newest.eq(newest + gate.first),
-            oldest.eq(oldest + done),
-            unanswered.eq(unanswered + gate.first - done),
-        ]
-
-        resetting = Signal(range(_RESET_CYCLES + 1))
-        m.d.sync += clear.eq(reset_request | (resetting > 1))
-        m.d.comb += [
-            composer.abort.eq(clear),
-            self.network_rst.eq(clear),
-        ]
-        with m.If(reset_request):
-            m.d.sync += resetting.eq(_RESET_CYCLES)
-        with m.Elif(resetting != 0):
-            m.d.sync += resetting.eq(resetting - 1)
-        with m.If(clear):
-            m.d.sync += [
-                *(register.eq(0) for register in (newest, oldest, unanswered)),
-            ]
-
-        m.d.comb += [
-            counters.frames.eq(done),
-            counters.stall_cycles.eq(self.m_axis_tvalid & ~self.m_axis_tready & ~composer.telling),
-            counters.damaged.eq(damaged),
-            counters.refused.eq(refused),
-            counters.busy.eq(gate.busy),
-            counters.timed_out.eq(deframer.end & deframer.timed_out),
-            counters.network_errors.eq(self.network_error),
-            counters.most_frames.eq(unanswered),
-            counters.most_reply_bytes.eq(stuffer.waiting),
-            composer.counters.eq(counters.o),
-        ]
-        for lamp, lit in (
-            (self.active, gate.commit | composer.result),
-            (self.error, trouble | self.network_error),
-        ):
-            # Counts up and stops, so that it is only ever set to 0.
-            glow = Signal(_GLOW_BITS + 1, name=f"{lamp.name}_glow")
-            m.d.comb += lamp.eq(~glow[-1])
-            with m.If(lit):
-                m.d.sync += glow.eq(0)
-            with m.Elif(~glow[-1]):
-                m.d.sync += glow.eq(glow + 1)
-        return m
-
-    def _results(self, m: Any, composer: Composer, restart: Any, clear: Signal) -> Any:
-        """What comes from the network goes to the composer; when a result is out."""
-        # What comes out while the network is reset belongs to nobody.
-        valid = self.m_axis_tvalid & ~clear
-        if not self.link.identity.is_cut:
-            m.d.comb += [
-                composer.tdata.eq(self.m_axis_tdata),
-                composer.tvalid.eq(valid),
-                self.m_axis_tready.eq(composer.tready | clear),
-            ]
-            return composer.result
-        outlet = Outlet(self.link.identity.output)
-        m.submodules.outlet = restart(outlet)
-        m.d.comb += [
-            outlet.s_tdata.eq(self.m_axis_tdata),
-            outlet.s_tvalid.eq(valid),
-            self.m_axis_tready.eq(outlet.s_tready | clear),
-            composer.tdata.eq(outlet.tdata),
-            composer.tvalid.eq(outlet.tvalid & ~clear),
-            composer.last.eq(outlet.last),
-            outlet.tready.eq(composer.tready),
-            outlet.sent.eq(composer.result),
-        ]
-        return composer.result & outlet.last
-
-
 class Component(wiring.Component):  # type: ignore[misc]
     """The link with its line: members of :class:`Core`, and ``rx`` and ``tx`` for the bytes."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), **_ports(link.identity)})
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), **ports(link.identity)})
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
@@ -345,7 +107,7 @@ class Component(wiring.Component):  # type: ignore[misc]
             core.bad.eq(receiver.bad),
         ]
         wiring.connect(m, core.o, transmitter.i)
-        for name, member in _ports(self.link.identity).items():
+        for name, member in ports(self.link.identity).items():
             mine, inner = getattr(self, name), getattr(core, name)
             m.d.comb += mine.eq(inner) if member.flow == Out else inner.eq(mine)
         return m

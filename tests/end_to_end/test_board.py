@@ -10,6 +10,7 @@ import pytest
 from sqwire import cli, simulated
 from sqwire.boards.catalog import find_board
 from sqwire.boards.device import Device, DeviceError
+from sqwire.compiler.build import compile_model
 
 IMAGES = 50
 
@@ -73,3 +74,18 @@ def test_images_of_another_shape_are_refused_before_anything_is_sent(board, digi
         pytest.raises(ValueError, match="shape must be"),
     ):
         device.infer(np.zeros((1, 1, 8, 7), np.float32))
+
+
+def test_images_larger_than_any_message_come_back_as_the_graph_has_them(qonnx_builder, tmp_path):
+    net = qonnx_builder(0, (2, 190, 180), bits=8)
+    net.conv("conv", 2, 2)
+    net.act("conv", 2, bits=8)
+    build = compile_model(net.model((2, 190, 180)), tmp_path / "build")
+    board = simulated.board_for(build, find_board("ulx3s_85f"), clock_hz=25_000_000)
+    x = np.random.default_rng(0).integers(0, 256, (2, 190, 180, 2))
+    with board.run() as running, Device(running.port, build, timeout_seconds=60) as device:
+        frame = device.identity.input
+        assert frame.is_cut and frame.frame_bytes(packed=False) > 65535
+        assert np.array_equal(device.run(x), build.graph.run(x))
+        assert device.traffic.again == 0
+        assert device.status().network_errors == 0

@@ -121,7 +121,7 @@ def test_every_kind_of_trouble_is_answered_counted_and_survived(host, small):
 
 
 def test_lamps_glow_behind_frames_and_behind_trouble(host, small, monkeypatch):
-    monkeypatch.setattr("sqwire.boards.link.link._GLOW_BITS", 9)
+    monkeypatch.setattr("sqwire.boards.link.core._GLOW_BITS", 9)
     frame = frames(small, 1)[0]
     good = infer(small, frame, 9)
     flipped = good[:8] + bytes([good[8] ^ 4]) + good[9:]
