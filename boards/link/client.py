@@ -14,9 +14,9 @@ from typing import Protocol
 from sqwire.boards.errors import DeviceError
 
 from .codec import NOBODY, Code, Decoder, Kind, Message, encode
-from .parts import Taken, result_part
+from .parts import Taken
 from .payloads import Format, Identity, State
-from .request import Request, Traffic
+from .request import Gap, Request, Traffic
 from .window import Astray, Window
 
 __all__ = ["Client", "Line"]
@@ -203,9 +203,9 @@ class Client:
                 self._open[self._sequence] = request
                 request.tries += 1
                 request.deadline = time.monotonic() + self.timeout_seconds
+                request.got = []
                 if not request.is_cut:
                     return Message(request.kind, self._sequence, request.codes[0])
-                request.got = []
                 self._window.add(self._sequence, request.kind, request.codes)
                 return self._next_part()
         return None
@@ -268,24 +268,14 @@ class Client:
     def _gather(self, sequence: int, request: Request, payload: bytes) -> bytes | None:
         """A part of a result came; the result if it is the last."""
         assert self.output is not None, "nobody waits for a part before"
-        index, codes = result_part(payload)
-        if index != len(request.got):
-            # One before it is lost, and the board does not keep it.
+        try:
+            return request.gather(payload, self.output)
+        except Gap:
             self._again(sequence)
-            return None
-        last = index == self.output.messages - 1
-        wanted = self.output.message_bytes(packed=False, last=last)
-        if len(codes) != wanted:
+        except ValueError as error:
             del self._open[sequence]
-            request.future.set_exception(
-                ValueError(
-                    f"Board: part {index} of a result must have {wanted} bytes, not {len(codes)}; "
-                    "load the bitstream of this build"
-                )
-            )
-            return None
-        request.got.append(codes)
-        return b"".join(request.got) if last else None
+            request.future.set_exception(error)
+        return None
 
     def _taken(self, payload: bytes) -> None:
         """The board says which parts it has."""
@@ -299,10 +289,10 @@ class Client:
             self._stray()
 
     def _get_on(self) -> None:
-        """Frames in parts are on their way: none of them is late."""
+        """Parts of frames or results are on their way: no frame is late."""
         late = time.monotonic() + self.timeout_seconds
         for request in self._open.values():
-            if request.is_cut:
+            if request.is_frame:
                 request.deadline = late
 
     def _stray(self) -> None:

@@ -7,10 +7,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from .codec import Kind
+from .parts import result_part
+from .payloads import Format
 
-__all__ = ["Request", "Traffic"]
+__all__ = ["Gap", "Request", "Traffic"]
 
 _FRAMES = (Kind.INFER, Kind.INFER_PACKED, Kind.PART, Kind.PART_PACKED)
+
+
+class Gap(Exception):
+    """A part of a result is missing."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,29 @@ class Request:
     def is_cut(self) -> bool:
         """Whether it is a frame in parts."""
         return self.kind in (Kind.PART, Kind.PART_PACKED)
+
+    def gather(self, payload: bytes, output: Format) -> bytes | None:
+        """A part of its result came, of this format; the result if it is the last.
+
+        Raises
+        ------
+        Gap
+            If one before it is lost; the board does not keep it.
+        ValueError
+            If it is none, or of another length.
+        """
+        index, codes = result_part(payload)
+        if index != len(self.got):
+            raise Gap
+        last = index == output.messages - 1
+        wanted = output.message_bytes(packed=False, last=last)
+        if len(codes) != wanted:
+            raise ValueError(
+                f"Board: part {index} of a result must have {wanted} bytes, not {len(codes)}; "
+                "load the bitstream of this build"
+            )
+        self.got.append(codes)
+        return b"".join(self.got) if last else None
 
     @property
     def size(self) -> int:

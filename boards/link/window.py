@@ -12,7 +12,7 @@ from .parts import Part, Taken
 __all__ = ["Astray", "Window"]
 
 
-class Astray(Exception):  # noqa: N818  (a state of things, not an error of ours)
+class Astray(Exception):
     """The board does not stand where it can stand: somebody else reset it."""
 
 

@@ -190,6 +190,14 @@ def cut_echo(tmp_path_factory, library):
     return echo_board(frame, folder, library, output=replace(frame, part=6))
 
 
+@pytest.fixture(scope="session", params=["in", "out"])
+def half_cut_echo(request, tmp_path_factory, library):
+    """The same with parts in one direction only."""
+    whole, cut = Format(6, 7, 2, 3, True), Format(6, 7, 2, 3, True, 5)
+    into, out = (cut, whole) if request.param == "in" else (whole, cut)
+    return echo_board(into, tmp_path_factory.mktemp("half"), library, output=out)
+
+
 @pytest.fixture(scope="session")
 def large_echo(tmp_path_factory, library):
     """The same with frames of 69,984 bytes, in parts as large as boards have them."""

@@ -62,6 +62,20 @@ def test_on_a_bad_line_every_answer_is_right(board, rate):
         assert device.status().network_errors == 0
 
 
+@pytest.mark.parametrize("rate", [0, 2e-3])
+def test_parts_in_one_direction_only(half_cut_echo, rate):
+    x = frames(40, seed=5)
+    with half_cut_echo.run() as running:
+        line = FaultyLine(open_port(running.port, BAUD), Faults.all(rate), seed=6)
+        seconds = 0.3 if rate else 20
+        with Device(line, timeout_seconds=seconds, retries=200) as device:
+            assert device.identity.input.is_cut != device.identity.output.is_cut
+            assert np.array_equal(device.run(x), x)
+            assert (line.struck > 0) == (rate > 0)
+            assert rate or device.traffic.again == 0
+            assert device.status().network_errors == 0
+
+
 @pytest.mark.parametrize("kind", ["flip", "drop", "double", "insert"])
 def test_every_kind_of_fault_is_survived(board, kind):
     x = frames(15, seed=2)
