@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -13,9 +11,11 @@ from typing import Protocol
 
 from sqwire.boards.errors import DeviceError
 
-from .codec import NOBODY, Code, Decoder, Kind, Message, encode
+from .book import Book
+from .codec import Code, Decoder, Kind, Message, encode
+from .format import Format
 from .parts import Taken
-from .payloads import Format, Identity, State
+from .payloads import Identity, State
 from .request import Gap, Request, Traffic
 from .window import Astray, Window
 
@@ -62,18 +62,14 @@ class Client:
         self.traffic = Traffic()
         self._line = line
         self._decoder = Decoder()
-        self._waiting: deque[Request] = deque()
-        self._open: OrderedDict[int, Request] = OrderedDict()  # by sequence, in order of sending
-        # From anywhere: replies to the host before us must not fit.
-        self._sequence = random.randrange(NOBODY)
+        self._book = Book()
+        self._open = self._book.open
         self._window = Window(1)
         self._due = 0.0  # until when the board must have said where it stands
         self._astray = False  # no part goes out before a reset
         self._hold = 0.0  # no frame goes out before
         self._damaged = 0  # messages that came damaged to the board since its last reply
-        self._lock = threading.RLock()
         self._closed = False
-        self._failure: DeviceError | None = None
         self._thread = threading.Thread(target=self._serve, name=f"sqwire {name}", daemon=True)
         self._thread.start()
 
@@ -87,16 +83,9 @@ class Client:
         return self._submit(Request(kind, codes))
 
     def _submit(self, request: Request) -> Future[bytes]:
-        with self._lock:
-            if self._closed:
-                raise DeviceError(f"Board at {self.name}: it must be open, and was closed")
-            if self._failure:
-                raise self._failure
-            idle = not self._waiting
-            self._waiting.append(request)
         # Where others wait, it is awake or held back. To wake it each time would fill a pipe that
         # nobody empties while the line is stuck.
-        if idle:
+        if self._book.add(request):
             self._line.cancel_read()
         return request.future
 
@@ -117,8 +106,8 @@ class Client:
 
     def close(self) -> None:
         """End the thread; requests that are not answered fail."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
+        self._book.close(DeviceError(f"Board at {self.name}: it must be open, and was closed"))
         self._line.cancel_read()
         self._thread.join(10)
         self._line.close()
@@ -147,15 +136,9 @@ class Client:
             )
 
     def _fail(self, failure: DeviceError) -> None:
-        with self._lock:
-            self._failure = failure
-            requests = [*self._open.values(), *self._waiting]
-            self._open.clear()
-            self._waiting.clear()
-        for request in requests:
-            # Those that were never sent may have been given up by who asked.
-            if request.tries or request.future.set_running_or_notify_cancel():
-                request.future.set_exception(failure)
+        if not self._closed:
+            self._book.close(failure)
+        self._book.fail(failure)
 
     def _count(self, **changes: int) -> None:
         old = self.traffic
@@ -189,31 +172,24 @@ class Client:
         return message
 
     def _next_request(self) -> Message | None:
-        with self._lock:
-            while self._waiting:
-                request = self._waiting[0]
-                if request.is_frame and not self._may_send(request):
-                    return None
-                self._waiting.popleft()
-                if not request.tries and not request.future.set_running_or_notify_cancel():
-                    continue
-                self._sequence = (self._sequence + 1) % NOBODY
-                while self._sequence in self._open or self._sequence in self._window:
-                    self._sequence = (self._sequence + 1) % NOBODY
-                self._open[self._sequence] = request
-                request.tries += 1
-                request.deadline = time.monotonic() + self.timeout_seconds
-                request.got = []
-                if not request.is_cut:
-                    return Message(request.kind, self._sequence, request.codes[0])
-                self._window.add(self._sequence, request.kind, request.codes)
-                return self._next_part()
+        while (request := self._book.first()) is not None:
+            if request.is_frame and not self._may_send(request):
+                return None
+            sequence = self._book.start(self._window)
+            if sequence is None:
+                continue
+            request.tries += 1
+            request.deadline = time.monotonic() + self.timeout_seconds
+            request.got = []
+            if not request.is_cut:
+                return Message(request.kind, sequence, request.codes[0])
+            self._window.add(sequence, request.kind, request.codes)
+            return self._next_part()
         return None
 
     def _may_send(self, request: Request) -> bool:
         """Whether a frame may go out, or its first part."""
-        frames = sum(other.is_frame for other in self._open.values())
-        if frames >= self.credits or time.monotonic() < self._hold:
+        if len(self._book.frames()) >= self.credits or time.monotonic() < self._hold:
             return False
         window = self._window
         free = window.is_sent and not window.is_full and not self._is_resetting
@@ -242,7 +218,7 @@ class Client:
             return
         if request.is_frame:
             # The board answers frames in order: older ones are lost.
-            frames = [s for s, other in self._open.items() if other.is_frame]
+            frames = self._book.frames()
             for sequence in reversed(frames[: frames.index(message.sequence)]):
                 self._again(sequence)
         self._hold, self._damaged = 0.0, 0
@@ -302,8 +278,7 @@ class Client:
         self._astray = True
         reset = Request(Kind.RESET, [b""])
         reset.future.add_done_callback(self._give_up)
-        with self._lock:
-            self._waiting.appendleft(reset)
+        self._book.put_first(reset)
 
     def _restart(self) -> None:
         """The board was reset: frames in parts that have no result are lost."""
@@ -314,16 +289,9 @@ class Client:
     def _give_up(self, reset: Future[bytes]) -> None:
         """Without the reset no frame in parts can be sent."""
         error = reset.exception()
-        if error is None:
-            return
-        with self._lock:
-            lost = [request for request in (*self._open.values(), *self._waiting) if request.is_cut]
-            self._waiting = deque(request for request in self._waiting if not request.is_cut)
-            self._open = OrderedDict((s, r) for s, r in self._open.items() if not r.is_cut)
+        if isinstance(error, Exception):
             self._window, self._astray = Window(self.credits), False
-        for request in lost:
-            if request.tries or request.future.set_running_or_notify_cancel():
-                request.future.set_exception(error)
+            self._book.fail(error, lambda request: request.is_cut)
 
     def _complaint(self, sequence: int, code: int) -> None:
         self._count(complaints=1)
@@ -374,8 +342,7 @@ class Client:
             )
             return
         self._count(again=1)
-        with self._lock:
-            self._waiting.appendleft(request)
+        self._book.put_first(request)
 
     def _expire(self) -> None:
         now = time.monotonic()

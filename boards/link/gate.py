@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .payloads import Format
+from .format import Format
 
 __all__ = ["MEMBERS", "Gate"]
 

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .payloads import Format
+from .format import Format
 
 __all__ = ["Intake"]
 
@@ -31,7 +31,7 @@ class Intake(wiring.Component):  # type: ignore[misc]
     -------
     open, packed
         A message begins; in a packed one, codes follow without a gap
-        (:class:`sqwire.boards.link.payloads.Format`).
+        (:class:`sqwire.boards.link.format.Format`).
     store, data
         A byte of its codes.
     commit, rollback : ``In(1)``

@@ -11,7 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from .codec import MOST_PAYLOAD, PART_HEAD_BYTES
 from .core import Core, ports
-from .payloads import MOST_FRAME, Format, Identity
+from .format import MOST_FRAME, Format
+from .payloads import Identity
 from .uart import Uart
 
 __all__ = ["Link", "credits_for"]

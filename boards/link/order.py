@@ -9,8 +9,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .codec import PART_HEAD_BYTES
+from .format import Format
 from .gate import MEMBERS
-from .payloads import Format
 
 __all__ = ["Order"]
 

@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .codec import RESULT_HEAD_BYTES
-from .payloads import Format
+from .format import Format
 
 __all__ = ["Outlet"]
 

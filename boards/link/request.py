@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from .codec import Kind
+from .format import Format
 from .parts import result_part
-from .payloads import Format
 
 __all__ = ["Gap", "Request", "Traffic"]
 
@@ -49,6 +49,7 @@ class Request:
     kind: Kind
     codes: Sequence[bytes]
     future: Future[bytes] = field(default_factory=Future)
+    begun: bool = False
     tries: int = 0
     deadline: float = 0.0
     got: list[bytes] = field(default_factory=list)
@@ -62,6 +63,11 @@ class Request:
     def is_cut(self) -> bool:
         """Whether it is a frame in parts."""
         return self.kind in (Kind.PART, Kind.PART_PACKED)
+
+    def is_wanted(self) -> bool:
+        """Whether nobody gave it up; from now on nobody can. Not to be asked again if not."""
+        self.begun = self.begun or self.future.set_running_or_notify_cancel()
+        return self.begun
 
     def gather(self, payload: bytes, output: Format) -> bytes | None:
         """A part of its result came, of this format; the result if it is the last.

@@ -123,7 +123,7 @@ def test_numbers_begin_again_behind_the_last_and_leave_out_what_is_open():
         ]
 
     with device_at(answers, timeout_seconds=5) as device:
-        device._client._sequence = NOBODY - 2
+        device._client._book._number = NOBODY - 2
         assert np.array_equal(device.run(X), X)
         used = [message.sequence for message in device._client._line.seen]
     assert NOBODY not in used and {NOBODY - 1, 0, 1} <= set(used)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sqwire.boards.link.payloads import PART_BYTES, Format, Identity, State
+from sqwire.boards.link.format import PART_BYTES, Format
+from sqwire.boards.link.payloads import Identity, State
 from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.ranges import Range
