@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from .ports import find_port, open_port
 __all__ = ["DEFAULT_BAUD", "Device", "DeviceError"]
 
 DEFAULT_BAUD = 3_000_000
+_SLOWEST_HZ = 1_000_000
+"""A clock below is not believed in."""
 
 Int = NDArray[np.int64]
 Progress = Callable[[int, int], None]
@@ -43,7 +46,8 @@ class Device:
         Rate of the line.
     timeout_seconds, retries
         A request that is not answered in time is sent again, so many times at most. To the time
-        comes what the frames that may be unanswered take on the line.
+        comes what the messages that may be unanswered take on the line, and what the network takes
+        by the plan in the build.
     packed
         Send codes at their own width, where that is less than whole bytes.
 
@@ -80,7 +84,7 @@ class Device:
             self._check(self.identity)
             # A rate that one end only believes in must not make it wait for ever.
             rate = max(self.identity.baud, baud if isinstance(port, str) else 0)
-            self._client.timeout_seconds += self._line_bits() / rate
+            self._client.timeout_seconds += self._line_bits() / rate + self._network_seconds()
         except BaseException:
             self._client.close()
             raise
@@ -113,6 +117,14 @@ class Device:
         frames = (self.identity.input, self.identity.output)
         sizes = [frame.message_bytes(packed=False) + PART_HEAD_BYTES for frame in frames]
         return 10 * sum(map(line_bytes, sizes)) * (self.identity.credits + 1)
+
+    def _network_seconds(self) -> float:
+        """What the network takes, by its plan, for all frames that may be unanswered."""
+        if self.build is None:
+            return 0.0
+        plan = json.loads((self.build.path / "plan.json").read_text())
+        cycles = plan["latency_cycles"] + self.identity.credits * plan["cycles_per_frame"]
+        return float(cycles / max(self.identity.clock_hz, _SLOWEST_HZ))
 
     @property
     def traffic(self) -> Traffic:

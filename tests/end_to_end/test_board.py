@@ -86,6 +86,9 @@ def test_images_larger_than_any_message_come_back_as_the_graph_has_them(qonnx_bu
     with board.run() as running, Device(running.port, build, timeout_seconds=60) as device:
         frame = device.identity.input
         assert frame.is_cut and frame.frame_bytes(packed=False) > 65535
+        # Waits as long as the network takes for what may be unanswered, by its plan.
+        cycles = build.plan.latency_cycles + 8 * build.plan.cycles_per_frame
+        assert device._client.timeout_seconds > 60 + cycles / 25e6
         assert np.array_equal(device.run(x), build.graph.run(x))
         assert device.traffic.again == 0
         assert device.status().network_errors == 0
