@@ -50,15 +50,23 @@ class Book:
 
     def start(self, used: Container[int]) -> int | None:
         """The first is sent now: its number, none of those in use or open; None if it was given up
-        meanwhile."""
+        meanwhile. What is no frame keeps its number: an answer to an earlier try is as good.
+        """
         with self._lock:
             request = self._waiting.popleft()
         if not request.is_wanted():
             return None
+        number = request.number
+        if number is None or request.is_frame or number in self.open or number in used:
+            number = self._next_number(used)
+        self.open[number] = request
+        request.number = number
+        return number
+
+    def _next_number(self, used: Container[int]) -> int:
         self._number = (self._number + 1) % NOBODY
         while self._number in self.open or self._number in used:
             self._number = (self._number + 1) % NOBODY
-        self.open[self._number] = request
         return self._number
 
     def frames(self) -> list[int]:

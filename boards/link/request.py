@@ -43,13 +43,14 @@ class Traffic:
 class Request:
     """A request: its payload, that is of a frame in parts the codes of each.
 
-    ``got`` is what has come of a result in parts.
+    ``number`` is under which it was sent last, ``got`` what has come of a result in parts.
     """
 
     kind: Kind
     codes: Sequence[bytes]
     future: Future[bytes] = field(default_factory=Future)
     begun: bool = False
+    number: int | None = None
     tries: int = 0
     deadline: float = 0.0
     got: list[bytes] = field(default_factory=list)

@@ -130,6 +130,22 @@ def test_numbers_begin_again_behind_the_last_and_leave_out_what_is_open():
     assert len(set(used)) == len(used)
 
 
+def test_what_is_no_frame_keeps_its_number_so_that_a_late_answer_is_as_good():
+    seen = []
+
+    def answers(message):
+        if message.kind != Kind.IDENTIFY:
+            return honest(message)
+        # The first try is complained about, and answered behind the second.
+        seen.append(message.sequence)
+        complaint = Message(Kind.ERROR, NOBODY, bytes([Code.DAMAGED]))
+        return honest(replace(message, sequence=seen[0])) if seen[1:] else [complaint]
+
+    with Device(Liar(answers), timeout_seconds=0.05, retries=2) as device:
+        assert device.identity == IDENTITY
+    assert len(seen) == 2 and seen[0] == seen[1]
+
+
 @pytest.mark.parametrize("code", list(Code))
 def test_a_board_that_only_complains_is_given_up(code):
     def answers(message):
