@@ -3,6 +3,7 @@
     python bench/train_stereo.py OUT [--photos FOLDER] [--network half] [--method Taylor]
                                  [--zeros 0.95] [--float-steps 20000] [--steps 20000]
                                  [--again 5000] [--weights float.pt] [--bfloat16] [--smooth]
+                                 [--taught]
 
 OUT gets float.pt, model.onnx for pictures of --size, card.json, and states from which the same
 command goes on where it was stopped. FOLDER holds pictures (PNG, JPEG, PPM; at any depth) for
@@ -12,6 +13,7 @@ textures; pairs that networks are measured on do not belong there.
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--again", type=int, nargs="+", default=[],
         help="steps of further rounds, with the learning rate begun anew",
     )  # fmt: skip
+    parser.add_argument("--taught", action="store_true", help="in further rounds, by the float one")
     parser.add_argument("--smooth", action="store_true", help="a 3x3 median of the disparities")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--crop", type=int, nargs=2, default=(96, 288))
@@ -101,6 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         )  # fmt: skip
         torch.save(network.state_dict(), options.out / "float.pt")
         chosen = method(options.method, options.zeros, options.steps)
+        teacher = copy.deepcopy(network) if options.taught else None
         grid: dict[str, Any] = {"input_bits": 8, "input_scale": 1.0, "input_signed": False}
         grid["steps_per_epoch"] = STEPS_PER_EPOCH
         example, _, _ = stacked([renderer.render(SECOND - k) for k in range(1, 5)])
@@ -110,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
             fit_stereo(
                 qat, renderer, StepSchedule(steps, lr=0.75 * options.lr, weight_decay=0),
                 factor=network.factor, first=(1 + number) * SECOND,
-                progress=report(f"{options.method}{again}"),
+                teacher=teacher if number else None, progress=report(f"{options.method}{again}"),
                 checkpoint=options.out / f"compressed{again}.state",
             )  # fmt: skip
         # The same numbers in a network for whole pictures.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .networks.stereo import Stereo
 from .qat import QAT
 from .scenes import Renderer, Scene
 from .stepping import StepSchedule, fit_steps
@@ -42,19 +43,28 @@ def filled_up(pairs: Tensor, weight: Tensor, seed: int) -> tuple[Tensor, Tensor]
 
 
 def score_loss(
-    scores: Tensor, disparity: Tensor, weight: Tensor, factor: int, *, spread: float = 0.7
+    scores: Tensor,
+    disparity: Tensor,
+    weight: Tensor,
+    factor: int,
+    *,
+    spread: float = 0.7,
+    taught: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of scores (frames, shifts, height, width) against a Gaussian around the truth.
 
     The logarithm of a Gaussian is a parabola, so that the head's parabola through the three best
     scores meets the truth. ``spread`` is its standard deviation in shifts. ``disparity`` and
     ``weight`` of positions are ``factor`` times as large as the scores, and taken where the
-    network's strides fall.
+    network's strides fall. Of the scores ``taught`` of a larger network, if there are any, half of
+    what is wanted is made (distillation after Hinton et al., 2015): they say what can be known.
     """
     truth = disparity[:, None, ::factor, ::factor] / factor
     weight = weight[:, ::factor, ::factor]
     shift = torch.arange(scores.shape[1], device=scores.device).reshape(1, -1, 1, 1)
     wanted = torch.softmax(-((shift - truth) ** 2) / (2 * spread**2), 1)
+    if taught is not None:
+        wanted = (wanted + torch.softmax(taught, 1)) / 2
     each = -(wanted * torch.log_softmax(scores, 1)).sum(1)
     return (each * weight).sum() / weight.sum().clamp(min=1)
 
@@ -68,6 +78,7 @@ def fit_stereo(
     first: int = 0,
     hidden: float = 0.8,
     bfloat16: bool = False,
+    teacher: Stereo | None = None,
     progress: Callable[[int, float], None] | None = None,
     checkpoint: Path | None = None,
     every: int = 500,
@@ -77,7 +88,8 @@ def fit_stereo(
     Scenes are number ``first`` and on, every other batch upside down, so that the result follows
     from the arguments alone. ``hidden`` is the weight of positions that the right view does not
     see. ``bfloat16`` computes a network in float in that type where PyTorch allows it; codes are
-    exact in float32 only, so that one from ``prepare`` refuses it. The rest as
+    exact in float32 only, so that one from ``prepare`` refuses it. What a ``teacher`` in float says
+    is half of what is learnt (:func:`score_loss`). The rest as
     :func:`sqwire.train.stepping.fit_steps`.
 
     Raises
@@ -90,6 +102,11 @@ def fit_stereo(
             "Training: bfloat16 must be off for a quantized network: codes need float32"
         )
 
+    taught_by = "" if teacher is None else " taught"
+    if teacher is not None:
+        teacher.eval().requires_grad_(False)
+        teacher.head.train()  # which gives scores then, and disparities in evaluation
+
     def loss_of(step: int) -> Tensor:
         start = first + step * schedule.batch
         scenes = [renderer.render(k) for k in range(start, start + schedule.batch)]
@@ -100,9 +117,13 @@ def fit_stereo(
         pairs = pairs.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             scores = network(pairs)
-        return score_loss(scores.float(), disparity, weight, factor)
+        taught = None
+        if teacher is not None:
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                taught = teacher(pairs).float()
+        return score_loss(scores.float(), disparity, weight, factor, taught=taught)
 
     return fit_steps(
-        network, loss_of, schedule, f"stereo {first} {factor} {hidden} {bfloat16}",
+        network, loss_of, schedule, f"stereo {first} {factor} {hidden} {bfloat16}{taught_by}",
         progress=progress, checkpoint=checkpoint, every=every,
     )  # fmt: skip
