@@ -126,6 +126,7 @@ def compiled(
         "latency_cycles": plan.latency_cycles,
         "program_kbit": round(sum(layer.program_bits for layer in plan.layers) / 1000),
         "planned_luts": round(total.luts),
+        "planned_ffs": round(total.ffs),
         "planned_dsps": total.dsps,
         "planned_brams": total.brams,
     }
