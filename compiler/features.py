@@ -53,7 +53,7 @@ def _known(spec: Any) -> dict[str, float] | None:
         case BilinearColumns():
             return _mixed(spec)
         case Pace():
-            count = (spec.cycles // spec.beats).bit_length() + (spec.beats - 1).bit_length()
+            count = spec.cycles.bit_length() + (spec.beats - 1).bit_length()
             return {"one": 1, "counter_bits": count}
         case Pack():
             return {"one": 1, "bits": spec.outputs[0].bits}

@@ -23,6 +23,8 @@ class Pace:
 
     Timing: no latency; beat ``k`` of a frame leaves at least ``gaps[k]`` cycles after the one
     before it, which is ``cycles / beats``, rounded down or up so that a frame takes ``cycles``.
+    Time in which the sink holds a beat up is made good, up to a frame: layers take what comes in
+    gusts (rows behind a stride, say) more slowly than it comes, and wait for the next one.
 
     Raises
     ------
@@ -113,9 +115,11 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         least, rest = divmod(self.spec.cycles, self.spec.beats)
-        # Its sign says that there is none. It waits only between beats, so valid never falls.
-        wait = Signal(range(-1, least + 1), init=-1)
+        # Its sign says that there is none; below -1 it is how far behind time the sink has made us.
+        # It waits only between beats, so valid never falls.
+        wait = Signal(range(-self.spec.cycles, least + 1), init=-1)
         due, taken = wait < 0, self.o.valid & self.o.ready
+        held_up = self.o.valid & ~self.o.ready & (wait > -self.spec.cycles)
         # Gaps are a cycle longer as often as makes `cycles` of them.
         share, longer = Signal(range(self.spec.beats)), Signal()
         total = share + rest
@@ -127,5 +131,8 @@ class _Component(wiring.Component):
             self.o.valid.eq(self.i.valid & due),
             self.i.ready.eq(self.o.ready & due),
         ]
-        m.d.sync += wait.eq(Mux(taken, least - 2 + longer, Mux(due, -1, wait - 1)))
+        with m.If(taken):
+            m.d.sync += wait.eq(wait + least - 1 + longer)
+        with m.Elif(~due | held_up):
+            m.d.sync += wait.eq(wait - 1)
         return m

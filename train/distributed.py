@@ -26,6 +26,7 @@ def group(device: str) -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:
         yield
+        dist.barrier()  # gloo aborts a process that is gone while another still talks to it
     finally:
         dist.destroy_process_group()
 

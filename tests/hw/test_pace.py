@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from sqwire.hw.beat import Beat
 from sqwire.hw.pace import Pace
@@ -21,6 +22,30 @@ def test_a_beat_that_comes_late_does_not_wait():
     spec = Pace(Beat(Range(0, 1), 1), 12, 3)
     assert spec.departures(np.array([0, 1, 11])).tolist() == [0, 4, 11]
     assert spec.latest(np.array([9, 10, 11])).tolist() == [3, 7, 11]
+
+
+@pytest.mark.parametrize(("held", "last"), [(0, 96), (10, 96), (50, 96), (200, 225)])
+def test_time_in_which_the_sink_holds_a_beat_up_is_made_good(held, last):
+    """Seventeen beats, one every six cycles; the second is held up, those behind it hurry until a
+    frame (72 cycles) is made good."""
+    circuit, cycles, leaves = Pace(Beat(Range(0, 1), 1), 12 * 6, 12).create(), 0, []
+
+    async def bench(ctx):
+        nonlocal cycles
+        ctx.set(circuit.i.valid, 1)
+        while len(leaves) < 17:
+            ctx.set(circuit.o.ready, not 6 <= cycles < 6 + held)
+            if ctx.get(circuit.o.valid & circuit.o.ready):
+                leaves.append(cycles)
+            await ctx.tick()
+            cycles += 1
+
+    simulator = Simulator(circuit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert leaves[-1] == last
+    assert len(set(leaves)) == 17
 
 
 @pytest.mark.parametrize(("cycles", "beats", "what"), [(4, 5, "cycles"), (1, 0, "beats")])

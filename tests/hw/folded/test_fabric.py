@@ -68,12 +68,14 @@ def test_a_memory_without_lut_ram_is_flip_flops_where_blocks_are_dear():
 
 
 @pytest.mark.parametrize(
-    ("depth", "width", "blocks"),
-    [(256, 16, 1), (257, 8, 1), (320, 9, 2), (1024, 4, 1), (4096, 1, 1)],
+    ("depth", "width", "read_only", "written"),
+    [(256, 16, 1, 1), (257, 8, 1, 1), (320, 9, 2, 2), (1024, 4, 1, 1), (4096, 1, 1, 2)],
 )
-def test_blocks_of_an_ice40_are_of_4096_bits(depth, width, blocks):
-    store = Store("any", depth, width, False, fabric=replace(FABRICS["ice40"], worth=0))
-    assert store.blocks == blocks
+def test_blocks_of_an_ice40_are_of_4096_bits(depth, width, read_only, written):
+    """A deep program has its words side by side; what is written to has blocks below each other."""
+    fabric = replace(FABRICS["ice40"], worth=0)
+    for rom, blocks in ((True, read_only), (False, written)):
+        assert Store("any", depth, width, rom, fabric=fabric).blocks == blocks
 
 
 @pytest.mark.parametrize(
