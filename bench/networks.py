@@ -196,10 +196,10 @@ def routed(build: Build, work: Path, clock_mhz: float) -> dict[str, Any]:
     }
 
 
-def keep(name: str, found: dict[str, Any]) -> None:
-    """Add to the row of a network, in the table that is committed."""
+def keep(name: str, found: dict[str, Any], *, anew: bool = False) -> None:
+    """Add to the row of a network, or begin it anew, in the table that is committed."""
     rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else {}
-    rows[name] = rows.get(name, {}) | found | {"date": date.today().isoformat()}
+    rows[name] = ({} if anew else rows.get(name, {})) | found | {"date": date.today().isoformat()}
     versions = {"sqwire": sqwire.__version__, "yosys": YOSYS.version, "board": BOARD}
     RESULTS.write_text(json.dumps(versions | {"rows": rows}, indent=1) + "\n")
     print(name, found, flush=True)
@@ -223,7 +223,8 @@ def main() -> None:
             export(CASES[name], model)
         if not (out / "build.json").is_file():
             try:
-                keep(name, compiled(model, out, given.interval, given.fps, given.clock))
+                made = compiled(model, out, given.interval, given.fps, given.clock)
+                keep(name, made, anew=True)
             except CompileError as error:
                 keep(name, {"refused": str(error)})
                 continue

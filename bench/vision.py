@@ -94,10 +94,14 @@ def line(name: str, row: dict[str, Any]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |\n"
 
 
-def keep(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    """Add to the row of a network; the row."""
+def keep(name: str, found: dict[str, Any], *, anew: bool = False) -> dict[str, Any]:
+    """Add to the row of a network, or begin it anew; the row."""
     document = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"rows": {}}
-    row = document["rows"].get(name, {}) | found | {"date": date.today().isoformat()}
+    row = (
+        ({} if anew else document["rows"].get(name, {}))
+        | found
+        | {"date": date.today().isoformat()}
+    )
     document = {"sqwire": sqwire.__version__, "rows": document["rows"] | {name: row}}
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     TABLE.write_text(HEAD + "".join(line(*item) for item in document["rows"].items()))
@@ -124,7 +128,7 @@ def main() -> None:
     if not (work / "build.json").is_file():
         row = compiled(given.model, work, given.interval, given.fps, given.clock)
     build = Build.load(work)
-    row = keep(given.name, row | facts(build))
+    row = keep(given.name, row | facts(build), anew=bool(row))
     if given.scores:
         row = keep(given.name, {"accuracy": accuracy(given.scores, given.method)})
     if given.until != "compile" and "frames_equal" not in row:
