@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from .format import Format
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "index"]
 
 
 class Intake(wiring.Component):  # type: ignore[misc]
@@ -48,7 +48,7 @@ class Intake(wiring.Component):  # type: ignore[misc]
         self.frame, self.credits = frame, credits
         self.waiting = Signal(range(credits + 1))  # messages that count and are not fed
         self.inside = Signal(range(credits + 1))  # frames in parts that were begun, without result
-        self.position, self.of_part = _index(frame.positions), _index(frame.part)
+        self.position, self.of_part = index(frame.positions), index(frame.part)
         super().__init__(
             {
                 "open": In(1),
@@ -73,8 +73,8 @@ class Intake(wiring.Component):  # type: ignore[misc]
         write, read = ring.write_port(), ring.read_port()
 
         # Writing: `base` is where the message that is coming began.
-        base = _index(depth)
-        at = _index(depth)
+        base = index(depth)
+        at = index(depth)
         m.d.comb += [
             write.addr.eq(at),
             write.data.eq(Mux(self.open, self.packed, self.data)),
@@ -98,7 +98,7 @@ class Intake(wiring.Component):  # type: ignore[misc]
         lane_bits = 8 * frame.lane_bytes
         byte, bits = Signal(8), Signal(range(9))  # what is left of the byte that was read
         lane, lane_filled = Signal(lane_bits), Signal(range(lane_bits + 1))
-        channel = _index(frame.channels)
+        channel = index(frame.channels)
         position, of_part = self.position, self.of_part
         packed = Signal()
         last_channel = channel == frame.channels - 1
@@ -114,7 +114,7 @@ class Intake(wiring.Component):  # type: ignore[misc]
         code = lane[lane_bits - frame.bits :]
         value = Signal(lane_bits)
         m.d.comb += value.eq(Mux(packed, code.as_signed() if frame.signed else code, lane))
-        step, following = _index(depth), _index(depth)
+        step, following = index(depth), index(depth)
         m.d.sync += following.eq(Mux(step == depth - 1, 0, step + 1))
         m.d.comb += [read.addr.eq(step), self.tlast.eq(last_position)]
         with m.FSM():
@@ -169,6 +169,6 @@ class Intake(wiring.Component):  # type: ignore[misc]
                     m.d.sync += between.eq(last_position)
 
 
-def _index(count: int) -> Signal:
-    # Never of no bits, for which Verilog has no name.
+def index(count: int) -> Signal:
+    """A register for numbers below ``count``; never of no bits, for which Verilog has no name."""
     return Signal(range(max(count, 2)), src_loc_at=1)

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from .codec import RESULT_HEAD_BYTES
 from .format import Format
+from .intake import index
 
 __all__ = ["Outlet"]
 
@@ -42,9 +43,9 @@ class Outlet(wiring.Component):  # type: ignore[misc]
         # What proofs look at: bytes and messages that wait; of the message that comes which one of
         # its result it is, its position, how far its index is written, and what is left of a word.
         self.used, self.whole = Signal(range(self.size + 1)), Signal(range(self.size + 1))
-        self.coming, self.position = _index(frame.messages), _index(frame.part or frame.positions)
-        self.step, self.indexing = _index(RESULT_HEAD_BYTES), Signal()
-        self.left = _index(frame.lane_bytes * frame.channels)
+        self.coming, self.position = index(frame.messages), index(frame.part or frame.positions)
+        self.step, self.indexing = index(RESULT_HEAD_BYTES), Signal()
+        self.left = index(frame.lane_bytes * frame.channels)
         super().__init__(
             {
                 "s_tdata": In(8 * frame.lane_bytes * frame.channels),
@@ -63,7 +64,7 @@ class Outlet(wiring.Component):  # type: ignore[misc]
         frame = self.frame
         m.submodules.ring = ring = Memory(shape=8, depth=max(self.size, 2), init=[])
         write, read = ring.write_port(), ring.read_port()
-        first, end = _index(self.size), _index(self.size)
+        first, end = index(self.size), index(self.size)
         room, taken, closed = Signal(), Signal(), Signal()
 
         # Out: the composer looks for a message only behind `sent`.
@@ -80,7 +81,7 @@ class Outlet(wiring.Component):  # type: ignore[misc]
         ]
         with m.If(taken):
             m.d.sync += first.eq(Mux(first == self.size - 1, 0, first + 1))
-        leaving = _index(frame.messages)  # which message of its result
+        leaving = index(frame.messages)  # which message of its result
         m.d.comb += self.last.eq(leaving == frame.messages - 1)
         with m.If(self.sent):
             m.d.sync += leaving.eq(Mux(self.last, 0, leaving + 1))
@@ -98,12 +99,12 @@ class Outlet(wiring.Component):  # type: ignore[misc]
         with m.FSM():
             if frame.is_cut:
                 with m.State("INDEX"):
-                    index = Signal(8 * RESULT_HEAD_BYTES)
+                    written = Signal(8 * RESULT_HEAD_BYTES)
                     m.d.comb += [
                         self.indexing.eq(1),
-                        index.eq(coming),
+                        written.eq(coming),
                         write.en.eq(room),
-                        write.data.eq(index.word_select(step, 8)),
+                        write.data.eq(written.word_select(step, 8)),
                     ]
                     with m.If(room):
                         m.d.sync += step.eq(step + 1)
@@ -129,8 +130,3 @@ class Outlet(wiring.Component):  # type: ignore[misc]
                             m.next = "INDEX" if frame.is_cut else "TAKE"
         m.d.comb += write.addr.eq(end)
         return m
-
-
-def _index(count: int) -> Signal:
-    # Never of no bits, for which Verilog has no name.
-    return Signal(range(max(count, 2)), src_loc_at=1)

@@ -86,6 +86,17 @@ class Talk:
         return self.host.link.identity.output.unpack(b"".join(self.got[sequence]))
 
 
+async def echoed(host, codes):
+    """All frames there and back, each as it went; what was said."""
+    talk = Talk(host)
+    for k, one in enumerate(codes):
+        talk.add(k, one)
+    await talk.send()
+    for k, one in enumerate(codes):
+        assert np.array_equal(talk.result(k), one)
+    return talk
+
+
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("gaps", [False, True])
 def test_frames_in_parts_come_back_in_parts(host, name, gaps):
@@ -292,12 +303,7 @@ def test_a_network_that_answers_before_it_has_all_does_not_lock_the_line(host, c
     codes = frames(into, 3)
 
     async def script(h):
-        talk = Talk(h)
-        for k, one in enumerate(codes):
-            talk.add(k, one)
-        await talk.send()
-        for k, one in enumerate(codes):
-            assert np.array_equal(talk.result(k), one)
+        talk = await echoed(h, codes)
         assert talk.sent == 3 * into.messages
 
     host(into, output=out, credits=credits, timeout_bits=10).run(script)
@@ -309,12 +315,7 @@ def test_no_frame_is_begun_while_as_many_as_credits_have_no_result(host):
     codes = frames(fmt, 24)
 
     async def script(h):
-        talk = Talk(h)
-        for k, one in enumerate(codes):
-            talk.add(k, one)
-        await talk.send()
-        for k, one in enumerate(codes):
-            assert np.array_equal(talk.result(k), one)
+        await echoed(h, codes)
         (state,) = await h.talk(encode(Message(Kind.STATUS, 1)))
         assert State.unpack(state.payload).most_frames <= 2 * h.link.identity.credits
 
