@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Signal
 
-from .folded.memory import Store, tail
+from .folded.memory import Store, pipe, tail
 
 __all__ = ["Pipeline", "endless", "endless_store"]
 
@@ -73,10 +73,6 @@ def endless(m, i, o, cycles, circuit):
         sent.eq(o.valid & o.ready),
     ]
     m.d.sync += places.eq(places + sent - take)
-    valid = take
-    for cycle in range(1, cycles + 1):
-        held = Signal(name=f"valid_{cycle}")
-        m.d.sync += held.eq(valid)
-        valid = held
+    valid = pipe(m, take, cycles, "valid", reset_less=False)
     word, some = tail(m, store, circuit(i.payload.as_value()), valid, sent)
     m.d.comb += [o.payload.as_value().eq(word), o.valid.eq(some)]
