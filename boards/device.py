@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
 from collections.abc import Callable
@@ -122,7 +121,7 @@ class Device:
         """What the network takes, by its plan, for all frames that may be unanswered."""
         if self.build is None:
             return 0.0
-        plan = json.loads((self.build.path / "plan.json").read_text())
+        plan = self.build.planned
         cycles = plan["latency_cycles"] + self.identity.credits * plan["cycles_per_frame"]
         return float(cycles / max(self.identity.clock_hz, _SLOWEST_HZ))
 

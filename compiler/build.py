@@ -81,11 +81,16 @@ class Build:
         return codec.from_json((self.path / "graph.json").read_text())
 
     @cached_property
+    def planned(self) -> dict[str, Any]:
+        """What ``plan.json`` says."""
+        document: dict[str, Any] = json.loads((self.path / "plan.json").read_text())
+        return document
+
+    @cached_property
     def plan(self) -> Plan:
         """The plan of :attr:`graph`; plans are reproducible, so it is the one in ``plan.json``."""
-        document = json.loads((self.path / "plan.json").read_text())
-        folds = {name: Fold(**fold) for name, fold in document["folds"].items()}
-        known = {"slots": document["slots"], "fabric": document["fabric"]}
+        folds = {name: Fold(**fold) for name, fold in self.planned["folds"].items()}
+        known = {"slots": self.planned["slots"], "fabric": self.planned["fabric"]}
         return plan(self.graph, Target(folds=folds, **known))
 
     @property

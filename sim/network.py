@@ -287,11 +287,10 @@ def bench_of(build: Build) -> Bench:
 
 def ports(build: Build) -> tuple[tuple[axis.Port, ...], tuple[axis.Port, ...]]:
     """The inputs and the outputs of a build's Verilog, by its own ``plan.json``."""
-    plan = json.loads((build.path / "plan.json").read_text())
     inputs, outputs = (
         tuple(
             axis.Port(Beat(Range(*port["range"]), port["channels"]), port["beats"])
-            for port in plan[name]
+            for port in build.planned[name]
         )
         for name in ("s_axis", "m_axis")
     )
