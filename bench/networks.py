@@ -196,13 +196,18 @@ def routed(build: Build, work: Path, clock_mhz: float) -> dict[str, Any]:
     }
 
 
-def keep(name: str, found: dict[str, Any], *, anew: bool = False) -> None:
-    """Add to the row of a network, or begin it anew, in the table that is committed."""
-    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else {}
+def keep(
+    name: str, found: dict[str, Any], *, anew: bool = False, results: Path = RESULTS
+) -> dict[str, dict[str, Any]]:
+    """Add to the row of a network, or begin it anew, in the file that is committed; its rows."""
+    rows: dict[str, dict[str, Any]] = {}
+    if results.is_file():
+        rows = json.loads(results.read_text())["rows"]
     rows[name] = ({} if anew else rows.get(name, {})) | found | {"date": date.today().isoformat()}
     versions = {"sqwire": sqwire.__version__, "yosys": YOSYS.version, "board": BOARD}
-    RESULTS.write_text(json.dumps(versions | {"rows": rows}, indent=1) + "\n")
+    results.write_text(json.dumps(versions | {"rows": rows}, indent=1) + "\n")
     print(name, found, flush=True)
+    return rows
 
 
 def main() -> None:

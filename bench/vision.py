@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from networks import compiled, frame, routed
+from networks import compiled, frame, keep, routed
 from PIL import Image
 
-import sqwire
 from sqwire.compiler.build import Build
 from sqwire.depth import fitted
 from sqwire.train.pictures import read_grey, read_rgb
@@ -94,19 +92,11 @@ def line(name: str, row: dict[str, Any]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |\n"
 
 
-def keep(name: str, found: dict[str, Any], *, anew: bool = False) -> dict[str, Any]:
-    """Add to the row of a network, or begin it anew; the row."""
-    document = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"rows": {}}
-    row = (
-        ({} if anew else document["rows"].get(name, {}))
-        | found
-        | {"date": date.today().isoformat()}
-    )
-    document = {"sqwire": sqwire.__version__, "rows": document["rows"] | {name: row}}
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
-    TABLE.write_text(HEAD + "".join(line(*item) for item in document["rows"].items()))
-    print(name, found, flush=True)
-    return row
+def kept(name: str, found: dict[str, Any], *, anew: bool = False) -> dict[str, Any]:
+    """Add to the row of a network, or begin it anew, also in the table; the row."""
+    rows = keep(name, found, anew=anew, results=RESULTS)
+    TABLE.write_text(HEAD + "".join(line(*item) for item in rows.items()))
+    return rows[name]
 
 
 def main() -> None:
@@ -128,13 +118,13 @@ def main() -> None:
     if not (work / "build.json").is_file():
         row = compiled(given.model, work, given.interval, given.fps, given.clock)
     build = Build.load(work)
-    row = keep(given.name, row | facts(build), anew=bool(row))
+    row = kept(given.name, row | facts(build), anew=bool(row))
     if given.scores:
-        row = keep(given.name, {"accuracy": accuracy(given.scores, given.method)})
+        row = kept(given.name, {"accuracy": accuracy(given.scores, given.method)})
     if given.until != "compile" and "frames_equal" not in row:
-        row = keep(given.name, frame(build, codes_of(build, given.picture)))
+        row = kept(given.name, frame(build, codes_of(build, given.picture)))
     if given.until == "route" and "fmax_mhz" not in row:
-        keep(given.name, routed(build, work.with_name(f"{work.name}.route"), given.route_clock))
+        kept(given.name, routed(build, work.with_name(f"{work.name}.route"), given.route_clock))
 
 
 if __name__ == "__main__":
