@@ -1,6 +1,5 @@
 """Memories and products of many shapes in one design, and its netlists."""
 
-import json
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -184,8 +183,7 @@ def mapped(tmp_path_factory, library):
             name: [{"range": [0, 255], "channels": port.beat.lanes, "beats": port.frame}]
             for name, port in (("s_axis", design.port_in), ("m_axis", design.port_out))
         }
-        (folder / "plan.json").write_text(json.dumps(axes))
-        return SimpleNamespace(path=folder, files={"netlist.v": ""}, cells=cells)
+        return SimpleNamespace(path=folder, files={"netlist.v": ""}, planned=axes, cells=cells)
 
     return make
 
