@@ -31,10 +31,12 @@ _OPS = (
     ops.Select,
     ops.Staircase,
     ops.SumPool,
+    ops_vision.Alternate,
     ops_vision.Bilinear,
     ops_vision.Candidates,
     ops_vision.Consistency,
     ops_vision.CostVolume,
+    ops_vision.Every,
     ops_vision.Median,
     ops_vision.SubpixelArgMax,
 )

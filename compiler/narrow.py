@@ -173,7 +173,9 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int, fabric: str) -> C
         case ops.Resize():
             up = Upsample(tensor.height, tensor.width, beat, beats, op.factor)
             return (("resize", up),)
-        case ops_vision.Median():
+        case ops_vision.Alternate():
+            return op.narrow(tensors, lanes)
+        case ops_vision.Every() | ops_vision.Median():
             return op.narrow(tensor, lanes)
         case ops.Concat():
             op.lower(*tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqwire.hw.beat import Beat
@@ -9,13 +10,74 @@ from sqwire.hw.bilinear import BilinearColumns, BilinearRows
 from sqwire.hw.candidates import Candidates as CandidatesHw
 from sqwire.hw.consistency import Consistency as ConsistencyHw
 from sqwire.hw.costvolume import CostVolume as CostVolumeHw
+from sqwire.hw.crop import Crop
+from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
 from sqwire.hw.subpixel import SubpixelArgMax as SubpixelArgMaxHw
 
 from .ops import Chain, Tensor
 
-__all__ = ["Bilinear", "Candidates", "Consistency", "CostVolume", "Median", "SubpixelArgMax"]
+__all__ = [
+    "Alternate",
+    "Bilinear",
+    "Candidates",
+    "Consistency",
+    "CostVolume",
+    "Every",
+    "Median",
+    "SubpixelArgMax",
+]
+
+
+@dataclass(frozen=True)
+class Alternate:
+    """The columns of ``n`` tensors of one shape in turn: ``o[y, n * x + k] = i_k[y, x]``."""
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        if len({tensor.shape for tensor in inputs}) != 1:
+            shapes = " and ".join(str(tensor.shape) for tensor in inputs)
+            raise ValueError(f"all shapes must be equal, not {shapes}")
+        ranges = tuple(map(Range.span, zip(*(tensor.ranges for tensor in inputs), strict=True)))
+        return Tensor(inputs[0].height, inputs[0].width * len(inputs), ranges)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        return self.narrow(inputs, inputs[0].channels)
+
+    def narrow(self, tensors: Sequence[Tensor], lanes: int) -> Chain:
+        """The same for ``lanes`` channels a beat."""
+        parts = tuple(Beat(tensor.range, lanes) for tensor in tensors)
+        counts = (tensors[0].channels // lanes,) * len(tensors)
+        return (("alternate", Interleave(parts, counts, tensors[0].positions)),)
+
+
+@dataclass(frozen=True)
+class Every:
+    """The columns ``first``, ``first + step``, ..., of a tensor as wide as a multiple of ``step``:
+    what one of ``step`` tensors was before :class:`Alternate`."""
+
+    first: int
+    step: int
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        (tensor,) = inputs
+        self.lower(tensor)
+        return Tensor(tensor.height, tensor.width // self.step, tensor.ranges)
+
+    def lower(self, *inputs: Tensor) -> Chain:
+        (tensor,) = inputs
+        return self.narrow(tensor, tensor.channels)
+
+    def narrow(self, tensor: Tensor, lanes: int) -> Chain:
+        """The same for ``lanes`` channels a beat."""
+        if tensor.width % self.step or not 0 <= self.first < self.step:
+            raise ValueError(
+                f"columns must be every {self.step}th from one of the first {self.step} on, and "
+                f"the width a multiple, not from {self.first} of {tensor.width}"
+            )
+        beat, beats = Beat(tensor.range, lanes), tensor.channels // lanes
+        crop = Crop(tensor.positions, beats, beat, (self.first, 0, 0, 0), (self.step, 1))
+        return (("every", crop),)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sqwire.hw.steps import Steps
 
 from . import ops
 from .graph import Graph, Node
+from .twins import share_twins
 
 __all__ = ["PASSES", "find_sum_pools", "optimize", "remove_dead_channels"]
 
@@ -90,7 +91,7 @@ def find_sum_pools(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(found(node) for node in graph.nodes))
 
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (remove_dead_channels, find_sum_pools)
+PASSES: tuple[Callable[[Graph], Graph], ...] = (remove_dead_channels, find_sum_pools, share_twins)
 """The passes in order; a graph verifies itself after each."""
 
 

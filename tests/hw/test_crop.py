@@ -19,6 +19,10 @@ CASES = {
     "one row": Crop(1, 5, BEAT, (0, 1, 0, 1)),
     "one column": Crop(5, 1, BEAT, (1, 0, 1, 0)),
     "one position": Crop(1, 1, BEAT, (0, 0, 0, 0)),
+    "every other row": Crop(5, 2, BEAT, (1, 0, 0, 0), (2, 1)),
+    "every third column": Crop(2, 8, BEAT, (0, 1, 0, 0), (1, 3)),
+    "rows and columns": Crop(6, 7, BEAT, (1, 0, 1, 2), (2, 2)),
+    "a stride beyond the frame": Crop(2, 2, BEAT, (0, 1, 0, 0), (5, 3)),
 }
 
 
@@ -31,7 +35,8 @@ def frames(spec):
 def test_component_equals_compute_equals_definition(spec, on_time):
     x = frames(spec)
     top, left, bottom, right = spec.edges
-    rows, columns = range(top, spec.height - bottom), range(left, spec.width - right)
+    rows = range(top, spec.height - bottom, spec.stride[0])
+    columns = range(left, spec.width - right, spec.stride[1])
     want = [[frame[r * spec.width + c] for r in rows for c in columns] for frame in x.tolist()]
     assert spec.compute(x).tolist() == want
     timing = check_operator(spec, x)
@@ -43,6 +48,11 @@ def test_component_equals_compute_equals_definition(spec, on_time):
 def test_edges_that_leave_nothing_are_refused(edges):
     with pytest.raises(ValueError, match="must leave something of the frame"):
         Crop(3, 4, BEAT, edges)
+
+
+def test_a_stride_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"stride must be at least 1, not \(0, 1\)"):
+        Crop(3, 4, BEAT, (0, 0, 0, 0), (0, 1))
 
 
 def test_negative_edges_are_refused():
