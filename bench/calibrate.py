@@ -42,12 +42,14 @@ from sqwire.hw.crop import Crop
 from sqwire.hw.depthtospace import DepthToSpace
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.argmax import ArgMax as FoldedArgMax
+from sqwire.hw.folded.costvolume import CostVolume as FoldedCostVolume
 from sqwire.hw.folded.depthtospace import DepthToSpace as FoldedDepthToSpace
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
+from sqwire.hw.folded.subpixel import SubpixelArgMax as FoldedSubpixelArgMax
 from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.fork import Fork
 from sqwire.hw.maxpool import MaxPool
@@ -189,10 +191,24 @@ def small() -> Iterator[Any]:
     ):  # fmt: skip
         ranges = (Range(0, 2**bits - 1),) * channels
         yield CostVolume(8, 32, ranges, ranges, shifts, form)
+    for channels, bits, shifts, lanes, form in (
+        (2, 4, 8, 1, "difference"), (12, 4, 40, 4, "difference"), (8, 4, 16, 2, "difference"),
+        (12, 4, 40, 2, "difference"), (4, 2, 16, 4, "product"), (6, 3, 16, 4, "difference"),
+        (16, 4, 48, 8, "difference"), (4, 4, 32, 4, "difference"), (16, 2, 32, 2, "difference"),
+        (8, 2, 16, 2, "product"), (4, 4, 48, 8, "difference"), (12, 4, 48, 4, "difference"),
+    ):  # fmt: skip
+        ranges = (Range(0, 2**bits - 1),) * channels
+        yield FoldedCostVolume(CostVolume(8, 64, ranges, ranges, shifts, form), lanes)
     for lanes, bits, parts in (
         (4, 6, 16), (16, 8, 16), (8, 10, 8), (12, 8, 16), (24, 6, 4), (8, 4, 32)
     ):  # fmt: skip
         yield SubpixelArgMax(Beat(Range(0, 2**bits - 1), lanes), parts)
+    for channels, bits, parts, lanes in (
+        (8, 6, 16, 1), (16, 8, 16, 2), (40, 12, 16, 4), (32, 6, 16, 4), (24, 10, 4, 1),
+        (48, 12, 16, 8), (12, 8, 8, 2), (40, 11, 16, 4), (16, 12, 32, 1),
+    ):  # fmt: skip
+        whole = SubpixelArgMax(Beat(Range(0, 2**bits - 1), channels), parts, beats=64)
+        yield FoldedSubpixelArgMax(whole, lanes)
     for width, lanes, bits, factor in (
         (16, 1, 6, 2), (80, 2, 8, 4), (32, 4, 4, 2), (40, 1, 8, 4), (600, 1, 8, 2), (20, 8, 4, 4)
     ):  # fmt: skip

@@ -20,6 +20,7 @@ from sqwire.hw.candidates import Candidates
 from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.dot import Dot
 from sqwire.hw.folded.affine import Affine
+from sqwire.hw.folded.costvolume import CostVolume as FoldedCostVolume
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.memory import FABRICS, Fabric, Store, lut_memory
@@ -185,6 +186,8 @@ def _multipliers(spec: Any) -> int:
     if isinstance(spec, CostVolume):
         # Yosys gives every product a multiplier of its own, however narrow.
         return len(spec.left) * spec.shifts if spec.form == "product" else 0
+    if isinstance(spec, FoldedCostVolume):
+        return len(spec.volume.left) * spec.lanes if spec.volume.form == "product" else 0
     if isinstance(spec, BilinearColumns | BilinearRows):
         return spec.beat.lanes if spec.factor > 2 else 0
     if not isinstance(spec, Folded):

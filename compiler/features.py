@@ -12,9 +12,11 @@ from sqwire.hw.costvolume import CostVolume
 from sqwire.hw.crop import Crop
 from sqwire.hw.depthtospace import DepthToSpace
 from sqwire.hw.folded.argmax import ArgMax as FoldedArgMax
+from sqwire.hw.folded.costvolume import CostVolume as FoldedCostVolume
 from sqwire.hw.folded.depthtospace import DepthToSpace as FoldedDepthToSpace
 from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.folded.memory import lut_memory
+from sqwire.hw.folded.subpixel import SubpixelArgMax as FoldedSubpixelArgMax
 from sqwire.hw.fork import Fork
 from sqwire.hw.maxpool import MaxPool
 from sqwire.hw.pace import Pace
@@ -42,7 +44,20 @@ def small_features(spec: Any) -> dict[str, float] | None:
 def _known(spec: Any) -> dict[str, float] | None:
     match spec:
         case CostVolume():
-            return _cost_volume(spec)
+            return _cost_volume(spec, spec.shifts)
+        case FoldedCostVolume():
+            own = _cost_volume(spec.volume, spec.lanes)
+            switched = spec.inputs[1].bits * spec.lanes
+            own |= {"switched_bits": switched * (spec.lanes - 1).bit_length()}
+            own |= {"bits": switched + 2 * spec.inputs[0].bits, "memory": lut_memory(spec.stores)}
+            return {f"folded_{name}": value for name, value in own.items()}
+        case FoldedSubpixelArgMax():
+            bits, steps = spec.whole.beat.range.bits, spec.whole.parts.bit_length()
+            return {
+                "folded": 1,
+                "folded_lane_bits": spec.lanes * bits,
+                "folded_step_bits": steps * (bits + steps),
+            }
         case SubpixelArgMax():
             bits, lanes = spec.beat.range.bits, spec.beat.lanes
             steps = spec.parts.bit_length()
@@ -118,9 +133,10 @@ def _known_reducing(spec: Any) -> dict[str, float] | None:
     return None
 
 
-def _cost_volume(spec: CostVolume) -> dict[str, float]:
+def _cost_volume(spec: CostVolume, shifts: int) -> dict[str, float]:
+    """Those of so many shifts at a time."""
     widths = [term.bits for term in spec.terms]
-    terms, sums = spec.shifts * sum(widths), spec.shifts * _tree(widths)
+    terms, sums = shifts * sum(widths), shifts * _tree(widths)
     if spec.form == "product":
         return {"one": 1, "product_bits": terms, "product_sum_bits": sums}
     # Narrow ones are a table each, without carries.

@@ -74,7 +74,7 @@ class Streams:
         return self._chosen[key]
 
     def _choose(self, node: Node, lanes: int, pace: int) -> Chain:
-        tensors = self.tensors(node)
+        tensors = self._parted(node)
         best = self.wide[node.name]
         for own in LANES:
             if any(tensor.channels % own for tensor in tensors):
@@ -108,6 +108,13 @@ class Streams:
     def tensors(self, node: Node) -> list[Tensor]:
         """What ``node`` works on."""
         return [self.graph.tensors[name] for name in node.inputs]
+
+    def _parted(self, node: Node) -> list[Tensor]:
+        """Tensors of which a narrow ``node`` has a few channels in a beat: what it works on, or
+        what it makes where it needs all at once."""
+        if isinstance(node.op, ops_vision.CostVolume):
+            return [self.graph.tensors[node.name]]
+        return self.tensors(node)
 
     def lanes(self, folds: Mapping[str, Any], pace: int) -> Iterator[tuple[Node, Chain]]:
         """The nodes without weights and their chains, where ``folds`` are the folded layers.
@@ -173,9 +180,9 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int, fabric: str) -> C
         case ops.Resize():
             up = Upsample(tensor.height, tensor.width, beat, beats, op.factor)
             return (("resize", up),)
-        case ops_vision.Alternate():
+        case ops_vision.Alternate() | ops_vision.CostVolume():
             return op.narrow(tensors, lanes)
-        case ops_vision.Every() | ops_vision.Median():
+        case ops_vision.Every() | ops_vision.Median() | ops_vision.SubpixelArgMax():
             return op.narrow(tensor, lanes)
         case ops.Concat():
             op.lower(*tensors)

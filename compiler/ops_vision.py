@@ -11,7 +11,9 @@ from sqwire.hw.candidates import Candidates as CandidatesHw
 from sqwire.hw.consistency import Consistency as ConsistencyHw
 from sqwire.hw.costvolume import CostVolume as CostVolumeHw
 from sqwire.hw.crop import Crop
+from sqwire.hw.folded.costvolume import CostVolume as FoldedCostVolume
 from sqwire.hw.folded.interleave import Interleave
+from sqwire.hw.folded.subpixel import SubpixelArgMax as FoldedSubpixelArgMax
 from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
 from sqwire.hw.subpixel import SubpixelArgMax as SubpixelArgMaxHw
@@ -95,6 +97,10 @@ class CostVolume:
     def lower(self, *inputs: Tensor) -> Chain:
         return (("cost", self._hw(*inputs)),)
 
+    def narrow(self, tensors: Sequence[Tensor], lanes: int) -> Chain:
+        """The same, ``lanes`` shifts a beat."""
+        return (("cost", FoldedCostVolume(self._hw(*tensors), lanes)),)
+
     def _hw(self, left: Tensor, right: Tensor) -> CostVolumeHw:
         if left.shape != right.shape:
             raise ValueError(f"both shapes must be equal, not {left.shape} and {right.shape}")
@@ -116,6 +122,10 @@ class SubpixelArgMax:
 
     def lower(self, *inputs: Tensor) -> Chain:
         return (("subpixel", self._hw(*inputs)),)
+
+    def narrow(self, tensor: Tensor, lanes: int) -> Chain:
+        """The same for ``lanes`` channels a beat."""
+        return (("subpixel", FoldedSubpixelArgMax(self._hw(tensor), lanes)),)
 
     def _hw(self, tensor: Tensor) -> SubpixelArgMaxHw:
         beat = Beat(tensor.range, tensor.channels)

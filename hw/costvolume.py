@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ from .pipeline import Pipeline
 from .ranges import Range
 from .raster import axis
 
-__all__ = ["CostVolume"]
+__all__ = ["CostVolume", "summed"]
 
 FORMS = ("difference", "product")
 
@@ -142,7 +142,6 @@ class _Component(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        channels = len(spec.left)
         pipeline = Pipeline(m, [self.i0, self.i1], self.o, spec.latency_cycles)
 
         # Cycle 1: the left position stands beside the right one and those before it in the row.
@@ -156,26 +155,32 @@ class _Component(wiring.Component):
                 moved = right[d - 1].as_value()
                 m.d.sync += right[d].as_value().eq(Mux(starts, 0, moved))
 
-        def register(value, bounds, name):
-            return pipeline.register(value, bounds.shape, name)
-
         for d in range(spec.shifts):
-            # Cycle 2: the terms.
-            terms = []
-            for c, bounds in enumerate(spec.terms):
-                a, b = left[c], right[d][c]
-                if spec.form == "product":
-                    term = a * b
-                else:
-                    term = Mux(a > b, (a - b)[: bounds.bits], (b - a)[: bounds.bits])
-                terms.append((register(term, bounds, f"term_{d}_{c}"), bounds))
-            # Cycles 3 and on: a tree of sums.
-            for level in range(1, (channels - 1).bit_length() + 1):
-                pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
-                terms = []
-                for k, pair in enumerate(pairs):
-                    bounds = sum((r for _, r in pair), Range(0, 0))
-                    total = sum((v for v, _ in pair[1:]), pair[0][0])
-                    terms.append((register(total, bounds, f"sum_{d}_{level}_{k}"), bounds))
-            m.d.comb += self.o.payload[d].eq(terms[0][0] if terms else Const(0))
+            total = summed(pipeline.register, spec, left, right[d], d)
+            m.d.comb += self.o.payload[d].eq(total)
         return m
+
+
+def summed(register, spec, left, right, name):
+    """How well ``left`` and ``right`` fit; takes a cycle, and one for each level of a tree.
+
+    ``register(value, shape, name)`` is ``value`` a cycle later.
+    """
+    # A cycle for the terms.
+    terms = []
+    for c, bounds in enumerate(spec.terms):
+        a, b = left[c], right[c]
+        if spec.form == "product":
+            term = a * b
+        else:
+            term = Mux(a > b, (a - b)[: bounds.bits], (b - a)[: bounds.bits])
+        terms.append((register(term, bounds.shape, f"term_{name}_{c}"), bounds))
+    # One for each level of a tree of sums.
+    for level in range(1, (len(terms) - 1).bit_length() + 1):
+        pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
+        terms = []
+        for k, pair in enumerate(pairs):
+            bounds = sum((r for _, r in pair), Range(0, 0))
+            total = sum((v for v, _ in pair[1:]), pair[0][0])
+            terms.append((register(total, bounds.shape, f"sum_{name}_{level}_{k}"), bounds))
+    return terms[0][0]

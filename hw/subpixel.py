@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +11,7 @@ from .beat import Beat
 from .pipeline import Pipeline
 from .ranges import Range
 
-__all__ = ["SubpixelArgMax"]
+__all__ = ["SubpixelArgMax", "best", "rivals", "vertex"]
 
 
 @dataclass(frozen=True)
@@ -109,65 +109,78 @@ class _Component(wiring.Component):
         spec = self.spec
         pipeline = Pipeline(m, [self.i], self.o, spec.latency_cycles)
         register = pipeline.register
-        index, p, q = self._winner(register)
-        width = len(p)
-        # Then: twice the numerator with a half added, and twice the denominator; 0 / 0 is a half.
-        flat = register((p | q) == 0, 1, "flat")
-        curve = register(p + q, width + 1, "curve")
-        rest = register(2 * spec.parts * p + p + q, width + 8, "numerator")
-        index = register(index, len(index), "index")
-        # A cycle for each bit of the quotient, from the highest.
-        found = Const(0, 0)
-        for bit in reversed(range(spec.parts.bit_length())):
-            step = curve << (bit + 1)
-            fits = Signal(name=f"fits_{bit}")
-            m.d.comb += fits.eq(rest >= step)
-            rest = register(Mux(fits, rest - step, rest), width + 2 + bit, f"rest_{bit}")
-            found = register(Cat(fits, found), len(found) + 1, f"found_{bit}")
-            curve = register(curve, len(curve), f"curve_{bit}")
-            flat = register(flat, 1, f"flat_{bit}")
-            index = register(index, len(index), f"index_{bit}")
-        # Last: the lane and the fraction; the lane is not the first where the fraction is negative.
-        half = spec.parts // 2
-        fraction = Mux(flat, half, found)
-        place = index * spec.parts + fraction - half
+        # Cycle 1: codes, and the distances to both neighbours; 0 and 0 give no fraction.
+        codes = [self.i.payload[k] for k in range(spec.beat.lanes)]
+        rows = []
+        for k, code in enumerate(codes):
+            inner = 0 < k < len(codes) - 1
+            sides = (codes[k - 1], codes[k + 1]) if inner else (code, code)
+            rows.append(rivals(register, spec.beat.range, code, *sides, k))
+        _, p, q, index = best(register, rows)
+        place = vertex(register, spec.parts, index, p, q)
         result = register(place, spec.outputs[0].range.shape, "place")
         m.d.comb += self.o.payload[0].eq(result)
         return m
 
-    def _winner(self, register):
-        """The lane with the largest code, and how far its neighbours are below it."""
-        lanes, codes = self.spec.beat.lanes, self.spec.beat.range
-        width = Range(0, codes.hi - codes.lo).bits
-        # Cycle 1: codes, and the distances to both neighbours; 0 and 0 give no fraction. Lanes that
-        # are below a neighbour hold rubbish, and never win.
-        rows = []
-        for k in range(lanes):
-            code = self.i.payload[k]
-            p = q = Const(0, width)
-            if 0 < k < lanes - 1:
-                p = (code - self.i.payload[k - 1])[:width]
-                q = (code - self.i.payload[k + 1])[:width]
-            rows.append((
-                register(code, codes.shape, f"code_{k}"),
-                register(p, width, f"p_{k}"), register(q, width, f"q_{k}"), Const(0, 0),
-            ))  # fmt: skip
-        # A cycle for each level: neighbours are compared; the odd one out only waits.
-        for level in range(1, (lanes - 1).bit_length() + 1):
-            following = []
-            for k in range(0, len(rows), 2):
-                left = rows[k]
-                right = rows[k + 1] if k + 1 < len(rows) else left
-                second = right[0] > left[0] if k + 1 < len(rows) else Const(0, 1)
-                name = f"{level}_{k // 2}"
-                code, p, q = (
-                    register(Mux(second, b, a), a.shape(), f"{what}_{name}")
-                    for what, a, b in zip(("code", "p", "q"), left, right, strict=False)
-                )
-                place = second
-                if level > 1:
-                    place = Cat(Mux(second, right[3], left[3]), second)
-                following.append((code, p, q, register(place, level, f"place_{name}")))
-            rows = following
-        _, p, q, index = rows[0]
-        return index, p, q
+
+def rivals(register, codes, code, before, after, name):
+    """A cycle later: a code, and how far those ``before`` and ``after`` it are below it.
+
+    Those that are below a neighbour hold rubbish, and never win.
+    """
+    width = Range(0, codes.hi - codes.lo).bits
+    p, q = (Const(0) if side is code else (code - side)[:width] for side in (before, after))
+    return (
+        register(code, codes.shape, f"code_{name}"),
+        register(p, width, f"p_{name}"),
+        register(q, width, f"q_{name}"),
+        Const(0, 0),
+    )
+
+
+def best(register, rows):
+    """Of some :func:`rivals` the first with the largest code, with its number in place of nothing.
+
+    A cycle for each level of a tree: neighbours are compared; the odd one out only waits.
+    """
+    for level in range(1, (len(rows) - 1).bit_length() + 1):
+        following = []
+        for k in range(0, len(rows), 2):
+            left = rows[k]
+            right = rows[k + 1] if k + 1 < len(rows) else left
+            second = right[0] > left[0] if k + 1 < len(rows) else Const(0, 1)
+            name = f"{level}_{k // 2}"
+            code, p, q = (
+                register(Mux(second, b, a), a.shape(), f"{what}_{name}")
+                for what, a, b in zip(("code", "p", "q"), left, right, strict=False)
+            )
+            place = second
+            if level > 1:
+                place = Cat(Mux(second, right[3], left[3]), second)
+            following.append((code, p, q, register(place, level, f"place_{name}")))
+        rows = following
+    return rows[0]
+
+
+def vertex(register, parts, index, p, q):
+    """``parts * index`` and the fraction that ``p`` and ``q`` give, ``1 + parts.bit_length()``
+    cycles later."""
+    width = len(p)
+    # Twice the numerator with a half added, and twice the denominator; 0 / 0 is a half.
+    flat = register((p | q) == 0, 1, "flat")
+    curve = register(p + q, width + 1, "curve")
+    rest = register(2 * parts * p + p + q, width + 8, "numerator")
+    index = register(index, len(index), "index")
+    # A cycle for each bit of the quotient, from the highest.
+    found = Const(0, 0)
+    for bit in reversed(range(parts.bit_length())):
+        fits = rest >= curve << (bit + 1)
+        less = rest - (curve << (bit + 1))
+        rest = register(Mux(fits, less, rest), width + 2 + bit, f"rest_{bit}")
+        found = register(Cat(fits, found), len(found) + 1, f"found_{bit}")
+        curve = register(curve, len(curve), f"curve_{bit}")
+        flat = register(flat, 1, f"flat_{bit}")
+        index = register(index, len(index), f"index_{bit}")
+    # The lane is not the first where the fraction is negative.
+    half = parts // 2
+    return index * parts + Mux(flat, half, found) - half

@@ -11,7 +11,9 @@ from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
 from sqwire.compiler.narrow import Streams
 from sqwire.compiler.plan import plan
+from sqwire.hw.folded.costvolume import CostVolume as SerialCostVolume
 from sqwire.hw.folded.reduce import Reduce
+from sqwire.hw.folded.subpixel import SubpixelArgMax as SerialSubpixelArgMax
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator
@@ -103,6 +105,16 @@ def candidates():
     net.conv(kernel=3)
     net.linear(out=3)
     net.add(ops_vision.Candidates(4, (1,), (1,)))
+    return net
+
+
+def disparities():
+    net = Net(2, 7)
+    a, b = net.conv(INPUT, out=4), net.conv(INPUT, out=4)
+    net.add(ops_vision.CostVolume(8), a, b)
+    net.act()
+    net.linear(out=8)
+    net.add(ops_vision.SubpixelArgMax(4))
     return net
 
 
@@ -260,7 +272,7 @@ def frames(graph, count):
 
 @pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize(
-    "net", (*NETS, median, both_views, candidates), ids=lambda net: net.__name__
+    "net", (*NETS, median, both_views, candidates, disparities), ids=lambda net: net.__name__
 )
 def test_network_equals_the_graph_and_its_cycles_the_plan(net, lanes):
     graph = net().graph()
@@ -302,6 +314,12 @@ def test_choice_for_a_rate_is_planned_again_from_its_folds(net, interval):
 def test_no_beat_is_wider_than_those_of_folded_layers(net):
     planned = folded(net().graph(), 1)
     assert {beat.lanes for stage in planned.network.stages for beat in stage.spec.outputs} == {1}
+
+
+def test_shifts_and_scores_follow_each_other_where_there_is_time():
+    planned = folded(disparities().graph(), 1)
+    made = {stage.name: type(stage.spec) for stage in planned.network.stages}
+    assert SerialCostVolume in made.values() and SerialSubpixelArgMax in made.values()
 
 
 def test_a_pool_that_cannot_keep_up_on_few_channels_takes_all():

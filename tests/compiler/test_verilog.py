@@ -26,12 +26,14 @@ from sqwire.hw.depthtospace import DepthToSpace
 from sqwire.hw.dot import Dot
 from sqwire.hw.flatten import Flatten
 from sqwire.hw.folded.argmax import ArgMax as SerialArgMax
+from sqwire.hw.folded.costvolume import CostVolume as SerialCostVolume
 from sqwire.hw.folded.depthtospace import DepthToSpace as SerialDepthToSpace
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
+from sqwire.hw.folded.subpixel import SubpixelArgMax as SerialSubpixelArgMax
 from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.fork import Fork
 from sqwire.hw.maxpool import MaxPool
@@ -92,6 +94,10 @@ OPERATORS = (
     Dot(np.array([[0]]), np.array([0]), (BIT,)),
     Flatten(FOUR, 4), Flatten(ONE, 1),
     SerialArgMax(CODE, 10), SerialArgMax(BIT, 1),
+    SerialCostVolume(CostVolume(2, 8, (CODE,) * 4, (CODE,) * 4, 8), 4),
+    SerialCostVolume(CostVolume(1, 1, (BIT,), (BIT,), 2, "product"), 1),
+    SerialSubpixelArgMax(SubpixelArgMax(Beat(CODE, 8)), 4),
+    SerialSubpixelArgMax(SubpixelArgMax(Beat(BIT, 2), 2), 1),
     SerialDepthToSpace(4, 4, 8, CODE, 2), SerialDepthToSpace(1, 1, 4, BIT, 2),
     *engines(),
     Functions(*functions(8), lanes=2, positions=4), Functions(*functions(1)),
