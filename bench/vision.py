@@ -15,13 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from networks import compiled, frame, keep, routed
+from networks import BOARD, compiled, frame, keep, routed
 from PIL import Image
 
+from sqwire.boards.catalog import find_board
+from sqwire.boards.fit import room_for
 from sqwire.compiler.build import Build
 from sqwire.depth import fitted
 from sqwire.train.pictures import read_grey, read_rgb
@@ -32,9 +35,9 @@ HEAD = """# Seeing, on an ECP5-85F
 
 Written by `bench/vision.py`. Trained networks, all weights and buffers on the chip (ULX3S 85F). The Verilog is compared with
 the integer graph on whole real frames, every integer. LUT sites, DSPs and block RAMs are those that nextpnr places, or where
-it was not run those of the plan (which on its own uses at most 66,912 LUT sites and flip-flops and
-197 block RAMs; what has more was planned without asking whether it fits); the clock is that of the routed network between shift registers, without the link, whose
-serial line is far slower. Accuracy is that of the integer graph.
+it was not run those of the plan (which on its own uses at most {luts:,.0f} LUT sites, {ffs:,.0f} flip-flops and
+{brams} block RAMs; what has more was planned without asking whether it fits); the clock is that of the routed network
+between shift registers, without the link, whose serial line is far slower. Accuracy is that of the integer graph.
 
 | network | frame | accuracy | zeros | weights, kbit | memories, kbit | Verilog, whole frames | cycles a frame | LUT sites | flip-flops | DSP | block RAM | clock, MHz | frames/s | date |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
@@ -95,7 +98,8 @@ def line(name: str, row: dict[str, Any]) -> str:
 def kept(name: str, found: dict[str, Any], *, anew: bool = False) -> dict[str, Any]:
     """Add to the row of a network, or begin it anew, also in the table; the row."""
     rows = keep(name, found, anew=anew, results=RESULTS)
-    TABLE.write_text(HEAD + "".join(line(*item) for item in rows.items()))
+    head = HEAD.format(**asdict(room_for(find_board(BOARD))))
+    TABLE.write_text(head + "".join(line(*item) for item in rows.items()))
     return rows[name]
 
 

@@ -19,9 +19,9 @@ from .top import Top
 
 __all__ = ["formats_of", "formats_of_ports", "parts_for", "room_for", "target_for", "top_for"]
 
-# Shares of LUTs and flip-flops, and of block RAMs, that a plan may use; and the share that may be
-# in use with the link.
-_FULL, _FULL_RAM, _FULL_DEVICE = 0.8, 0.95, 0.9
+# Shares of LUTs and flip-flops, and of block RAMs, which are counted exactly, that a plan may use;
+# and the share that may be in use with the link.
+_FULL, _FULL_RAM, _FULL_DEVICE = 0.8, 0.98, 0.9
 _PARTS = Cost(200, 150)
 """What a link takes more where frames or results travel in parts."""
 
