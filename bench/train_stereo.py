@@ -2,7 +2,7 @@
 
     python bench/train_stereo.py OUT [--photos FOLDER] [--network half] [--method Taylor]
                                  [--zeros 0.95] [--float-steps 20000] [--steps 20000]
-                                 [--again 5000] [--weights float.pt] [--bfloat16] [--smooth]
+                                 [--again 5000] [--weights float.pt] [--bfloat16] [--smooth 3 2 1]
                                  [--taught]
 
 OUT gets float.pt, model.onnx for pictures of --size, card.json, and states from which the same
@@ -62,7 +62,9 @@ def main(arguments: list[str] | None = None) -> None:
         help="steps of further rounds, with the learning rate begun anew",
     )  # fmt: skip
     parser.add_argument("--taught", action="store_true", help="in further rounds, by the float one")
-    parser.add_argument("--smooth", action="store_true", help="a 3x3 median of the disparities")
+    parser.add_argument(
+        "--smooth", type=int, nargs="*", default=[], help="dilations of medians of the disparities"
+    )
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--crop", type=int, nargs=2, default=(96, 288))
     parser.add_argument("--size", type=int, nargs=2, default=(375, 450))

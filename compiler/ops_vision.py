@@ -134,7 +134,10 @@ class SubpixelArgMax:
 
 @dataclass(frozen=True)
 class Median:
-    """The median of each channel over 3x3 positions, see :class:`sqwire.hw.median.Median`."""
+    """The median of each channel over 3x3 positions that are ``dilation`` apart, see
+    :class:`sqwire.hw.median.Median`."""
+
+    dilation: int = 1
 
     def infer(self, *inputs: Tensor) -> Tensor:
         (tensor,) = inputs
@@ -147,7 +150,9 @@ class Median:
     def narrow(self, tensor: Tensor, lanes: int) -> Chain:
         """The same for ``lanes`` channels a beat."""
         beat = Beat(tensor.range, lanes)
-        median = MedianHw(tensor.height, tensor.width, beat, tensor.channels // lanes)
+        median = MedianHw(
+            tensor.height, tensor.width, beat, tensor.channels // lanes, self.dilation
+        )
         return (("window", median.window), ("median", median))
 
 

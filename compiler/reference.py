@@ -106,15 +106,18 @@ class SubpixelArgMax(OpRun):
 
 
 class Median(OpRun):
-    """``o[n, c, y, x]`` is the median of ``x`` over the 3x3 positions around, edges repeated."""
+    """``o[n, c, y, x]`` is the median of ``x`` over 3x3 positions ``dilation`` apart, where a row
+    or column outside the frame is replaced by that of the position itself."""
 
     op_domain = DOMAIN
 
-    def _run(self, x: Array) -> tuple[Array]:
-        height, width = x.shape[2:]
-        p = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-        nine = [p[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-        return (np.sort(nine, axis=0)[4],)
+    def _run(self, x: Array, dilation: int = 1) -> tuple[Array]:
+        rows, columns = (
+            [np.where((k + d >= 0) & (k + d < size), k + d, k) for d in (-dilation, 0, dilation)]
+            for size in x.shape[2:]
+            for k in (np.arange(size),)
+        )
+        return (np.sort([x[:, :, r][..., c] for r in rows for c in columns], axis=0)[4],)
 
 
 class Quant(OpRun):

@@ -1,4 +1,4 @@
-"""Median: the middle one of nine neighbours, where the frame repeats its edges."""
+"""Median: the middle one of nine neighbours, next to each other or some positions apart."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,11 @@ __all__ = ["Median"]
 
 @dataclass(frozen=True)
 class Median:
-    """``o[y, x, c]`` is the median of ``p[y + i, x + j, c]`` for i, j = -1, 0, 1.
+    """``o[y, x, c]`` is the median of ``x[y + i, x + j, c]`` for i, j = -d, 0, d: the ``dilation``.
 
-    ``p`` is the frame with its edges repeated outside of it. The windows come from :attr:`window`;
-    what taps hold that lie outside the frame is replaced here.
+    A row (column) outside the frame is replaced by row ``y`` (column ``x``) itself; next to each
+    other, that repeats the frame's edges. The windows come from :attr:`window`; what taps hold that
+    lie outside the frame is replaced here.
 
     Shapes: in ``(height * width * group, 9 * lanes)``, tap row, tap column, lane innermost; out
     ``(height * width * group, lanes)``, ``group`` beats a position. Both have one range.
@@ -44,19 +45,20 @@ class Median:
     width: int
     beat: Beat
     group: int = 1
+    dilation: int = 1
 
     def __post_init__(self):
-        for what in ("height", "width", "group"):
+        for what in ("height", "width", "group", "dilation"):
             if getattr(self, what) < 1:
                 raise ValueError(f"Median: {what} must be at least 1, not {getattr(self, what)}")
 
     @property
     def window(self) -> Window:
-        """The sliding window in front: a neighbour in a row is ``group`` beats away."""
-        side = self.group
+        """The sliding window in front: a neighbour in a row is ``group`` times as far in beats."""
+        down, along = self.dilation, self.dilation * self.group
         return Window(
-            self.height, self.width * side, self.beat.lanes, self.beat.range, (3, 3),
-            padding=(1, side, 1, side), dilation=(1, side), pad_code=self.beat.range.lo,
+            self.height, self.width * self.group, self.beat.lanes, self.beat.range, (3, 3),
+            padding=(down, along) * 2, dilation=(down, along), pad_code=self.beat.range.lo,
         )  # fmt: skip
 
     @property
@@ -84,10 +86,11 @@ class Median:
         x = np.array(x, dtype=np.int64)
         size = self.height, self.width, self.group
         p = x.reshape(len(x), *size, 3, 3, self.beat.lanes)
-        p[:, 0, :, :, 0] = p[:, 0, :, :, 1]
-        p[:, -1, :, :, 2] = p[:, -1, :, :, 1]
-        p[:, :, 0, :, :, 0] = p[:, :, 0, :, :, 1]
-        p[:, :, -1, :, :, 2] = p[:, :, -1, :, :, 1]
+        far = self.dilation
+        p[:, :far, :, :, 0] = p[:, :far, :, :, 1]
+        p[:, -far:, :, :, 2] = p[:, -far:, :, :, 1]
+        p[:, :, :far, :, :, 0] = p[:, :, :far, :, :, 1]
+        p[:, :, -far:, :, :, 2] = p[:, :, -far:, :, :, 1]
         nine = p.reshape(len(x), self.beats_in, 9, self.beat.lanes)
         return np.sort(nine, axis=2)[:, :, 4]
 
@@ -132,7 +135,7 @@ class _Component(wiring.Component):
 
         top, left, bottom, right = self._edges(m, pipeline.take)
         for lane in range(spec.beat.lanes):
-            # Cycle 1: what lies outside the frame repeats the edge, first of rows, then of columns.
+            # Cycle 1: the middle instead of what lies outside, first of rows, then of columns.
             taps = [
                 [self.i.payload[(i * 3 + j) * spec.beat.lanes + lane] for j in range(3)]
                 for i in range(3)
@@ -158,12 +161,13 @@ class _Component(wiring.Component):
         return m
 
     def _edges(self, m, step):
-        """Whether the next window is at the top, the left, the bottom, the right of the frame."""
+        """Whether the next window reaches beyond the top, the left, the bottom, the right."""
         spec = self.spec
-        width, side = spec.width * spec.group, spec.group
+        width, height = spec.width * spec.group, spec.height
+        side, far = min(width, spec.dilation * spec.group), min(height, spec.dilation)
         left, row_ends = axis(m, step, width, 0, 1, side, name="left")
         right, _ = axis(m, step, width, width - side, 1, side, name="right")
         row = step & row_ends
-        top, _ = axis(m, row, spec.height, 0, 1, 1, name="top")
-        bottom, _ = axis(m, row, spec.height, spec.height - 1, 1, 1, name="bottom")
+        top, _ = axis(m, row, height, 0, 1, far, name="top")
+        bottom, _ = axis(m, row, height, height - far, 1, far, name="bottom")
         return top, left, bottom, right

@@ -146,7 +146,7 @@ class _Writer:
             case matching_ops.SubpixelArgMax():
                 out = self.node("SubpixelArgMax", name, sources, domain=OWN_DOMAIN, parts=op.parts)
             case matching_ops.Median():
-                out = self.node("Median", name, sources, domain=OWN_DOMAIN)
+                out = self.node("Median", name, sources, domain=OWN_DOMAIN, dilation=op.dilation)
             case matching_ops.Bilinear():
                 scales = self.constant(f"{name}_scales", [1.0, 1.0, op.factor, op.factor])
                 out = self.node(

@@ -148,7 +148,7 @@ class _Freezer:
             case matching_layers.Edges(), [_Closed() as x]:
                 self.moved(name, matching_ops.PadCrop(layer.edges), x)
             case matching_layers.Middle(), [_Closed() as x]:
-                self.moved(name, matching_ops.Median(), x)
+                self.moved(name, matching_ops.Median(layer.dilation), x)
             case matching_layers.Cost(), [_Closed() as x, _Closed() as y]:
                 self.values[name] = self.cost(name, layer, x, y)
             case matching_layers.Head(), [x]:
@@ -239,8 +239,9 @@ class _Freezer:
         head = layer.head
         node = self.add(name, matching_ops.SubpixelArgMax(head.parts), x.node)
         taps = 1
-        if head.smooth:
-            node = self.add(f"{name}.median", matching_ops.Median(), node)
+        for number, dilation in enumerate(head.smooth):
+            title = f"{name}.median{number + 1 if number else ''}"
+            node = self.add(title, matching_ops.Median(dilation), node)
         if head.factor > 1:
             up = matching_ops.Bilinear(head.factor)
             node, taps = self.add(f"{name}.up", up, node), up.taps

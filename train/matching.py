@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -110,15 +111,19 @@ def subpixel(x: Tensor, parts: int) -> Tensor:
     return (parts * best + torch.where(inner, offset, torch.zeros_like(offset))).to(x.dtype)
 
 
-def median(x: Tensor) -> Tensor:
-    """The median of each channel over the 3x3 positions around each; edges are repeated.
+def median(x: Tensor, dilation: int = 1) -> Tensor:
+    """The median of each channel over 3x3 positions around each, ``dilation`` apart.
 
-    ``o[y, x]`` is the middle one of the nine ``x[clamp(y + i), clamp(x + j)]``, i, j = -1, 0, 1.
+    ``o[y, x]`` is the middle one of the nine ``x[y + i, x + j]``, i, j = -d, 0, d, where a row or
+    column outside the frame is replaced by ``y`` or ``x`` itself.
     """
-    height, width = x.shape[2:]
-    p = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
-    nine = [p[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    return torch.stack(nine).median(0).values
+    around = []
+    for size in x.shape[2:]:
+        own = torch.arange(size, device=x.device)
+        near = [own + d for d in (-dilation, 0, dilation)]
+        around.append([torch.where((at >= 0) & (at < size), at, own) for at in near])
+    rows, columns = around
+    return torch.stack([x[:, :, r][..., c] for r in rows for c in columns]).median(0).values
 
 
 def consistency(left: Tensor, right: Tensor, parts: float, tolerance: float) -> Tensor:
@@ -168,24 +173,37 @@ class PadCrop(nn.Module):
 
 
 class Median(nn.Module):
-    """A 3x3 median of each channel: see :func:`median`."""
+    """A 3x3 median of each channel: see :func:`median`.
+
+    Raises
+    ------
+    ValueError
+        If ``dilation`` is below one.
+    """
+
+    def __init__(self, dilation: int = 1):
+        super().__init__()
+        if dilation < 1:
+            raise ValueError(f"Median: dilation must be at least 1, not {dilation}")
+        self.dilation = dilation
 
     def forward(self, x: Tensor) -> Tensor:
-        return median(x)
+        return median(x, self.dilation)
 
 
 class Disparity(nn.Module):
     """The head of a stereo network: scores of shifts in; out the disparity in pixels of the input.
 
     In training the scores pass as they are, for a loss on them. In evaluation :func:`subpixel`
-    takes the best shift in ``parts`` of a shift, :func:`median` smooths it where ``smooth`` is set,
-    :func:`bilinear` brings it to ``factor`` times the size, and ``edges`` crop it. A shift is
-    ``factor`` pixels.
+    takes the best shift in ``parts`` of a shift, a :func:`median` of each dilation in ``smooth``
+    follows, one after the other, :func:`bilinear` brings it to ``factor`` times the size, and
+    ``edges`` crop it. A shift is ``factor`` pixels.
 
     Raises
     ------
     ValueError
-        If ``parts`` is not even from 2 to 64 or ``factor`` is not 1, 2 or 4.
+        If ``parts`` is not even from 2 to 64, ``factor`` is not 1, 2 or 4, or a dilation is below
+        one.
     """
 
     def __init__(
@@ -194,15 +212,17 @@ class Disparity(nn.Module):
         factor: int = 2,
         edges: tuple[int, int, int, int] = (0, 0, 0, 0),
         *,
-        smooth: bool = False,
+        smooth: Sequence[int] = (),
     ):
         super().__init__()
         if parts % 2 or not 2 <= parts <= 64:
             raise ValueError(f"Disparity: parts must be an even number from 2 to 64, not {parts}")
         if factor not in (1, 2, 4):
             raise ValueError(f"Disparity: factor must be 1, 2 or 4, not {factor}")
+        if any(dilation < 1 for dilation in smooth):
+            raise ValueError(f"Disparity: smooth must be dilations of at least 1, not {smooth}")
         self.parts, self.factor, self.edges = parts, factor, edges
-        self.smooth = smooth
+        self.smooth = tuple(smooth)
 
     @property
     def unit(self) -> float:
@@ -213,8 +233,8 @@ class Disparity(nn.Module):
         if self.training:
             return x
         codes = subpixel(x, self.parts)
-        if self.smooth:
-            codes = median(codes)
+        for dilation in self.smooth:
+            codes = median(codes, dilation)
         return pad_crop(bilinear(codes, self.factor), self.edges) * self.unit
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .coded import Coded
-from .matching import Consistency, CostVolume, Disparity, PadCrop, median, pad_crop
+from .matching import Consistency, CostVolume, Disparity, Median, PadCrop, median, pad_crop
 
 __all__ = ["Agreement", "Channels", "Cost", "Edges", "Head", "Middle"]
 
@@ -71,8 +71,12 @@ class Edges(nn.Module):
 class Middle(nn.Module):
     """The median of each channel over 3x3 positions."""
 
+    def __init__(self, source: Median):
+        super().__init__()
+        self.dilation = source.dilation
+
     def forward(self, x: Coded) -> Coded:
-        return Coded(median(x.codes), x.scale)
+        return Coded(median(x.codes, self.dilation), x.scale)
 
 
 class Head(nn.Module):

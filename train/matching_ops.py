@@ -91,10 +91,12 @@ class SubpixelArgMax:
 
 @dataclass(frozen=True)
 class Median:
-    """The median of each channel over 3x3 positions, edges repeated."""
+    """The median of each channel over 3x3 positions that are ``dilation`` apart."""
+
+    dilation: int = 1
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        return matching.median(inputs[0])
+        return matching.median(inputs[0], self.dilation)
 
     def bounds(self, *inputs: Bounds) -> Bounds:
         return inputs[0]

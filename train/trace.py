@@ -187,7 +187,7 @@ class _Walk:
             case matching.PadCrop():
                 self.add(node, name, matching_layers.Edges(module), source)
             case matching.Median():
-                self.add(node, name, matching_layers.Middle(), source)
+                self.add(node, name, matching_layers.Middle(module), source)
             case candidates.Candidates():
                 self.add(node, name, candidates.Records(module), source)
             case matching.Disparity():

@@ -70,15 +70,19 @@ class Stereo:
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name is unknown or a number out of range.
     """
 
     name: str = "half"
-    smooth: bool = False
+    smooth: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name not in ("half", "quarter", "twin"):
             raise ValueError(f'network name must be half, quarter or twin, not "{self.name}"')
+        if len(self.smooth) > 8 or not all(1 <= dilation <= 64 for dilation in self.smooth):
+            raise ValueError(
+                f"network smooth must be at most 8 dilations from 1 to 64, not {list(self.smooth)}"
+            )
 
 
 @dataclass(frozen=True)

@@ -155,12 +155,15 @@ def subpixel(spec: Spec) -> Rule:
 def median(spec: Spec) -> Rule:
     shape = spec.shape()
     height, width = shape[2:]
+    far = int(spec.attributes.get("dilation", 1))
+
+    def near(at: int, size: int) -> list[int]:
+        return [k if 0 <= k < size else at for k in (at - far, at, at + far)]
 
     def around(f: int) -> tuple[list[int], list[int]]:
         c, at = divmod(f, height * width)
         y, x = divmod(at, width)
-        rows = [min(max(y + i, 0), height - 1) for i in (-1, 0, 1)]
-        columns = [min(max(x + j, 0), width - 1) for j in (-1, 0, 1)]
+        rows, columns = near(y, height), near(x, width)
         return [(c * height + r) * width + q for r in rows for q in columns], []
 
     def middle(nine: list[Value]) -> Value:

@@ -27,7 +27,7 @@ def test_from_pictures_to_a_network(bench, tmp_path, name, capsys):
     arguments = [
         str(tmp_path / "out"), "--photos", str(tmp_path), "--network", "twin", "--method", name,
         "--float-steps", "3", "--steps", "5", "--zeros", "0.5", "--crop", "24", "48",
-        "--size", "30", "50", "--again", "2", "--smooth", "--taught",
+        "--size", "30", "50", "--again", "2", "--smooth", "2", "1", "--taught",
     ]  # fmt: skip
     bench.main(arguments)
     model = (tmp_path / "out" / "model.onnx").read_bytes()

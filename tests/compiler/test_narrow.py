@@ -87,7 +87,7 @@ def max_pool_of_every_position():
 def median():
     net = Net(4, 5)
     net.conv(kernel=3)
-    net.add(ops_vision.Median())
+    net.add(ops_vision.Median(2))
     net.conv(out=2)
     return net
 

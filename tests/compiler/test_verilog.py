@@ -108,7 +108,7 @@ OPERATORS = (
     Upsample(4, 4, FOUR, 2, (2, 2)), Upsample(1, 1, ONE, 1, (1, 2)),
     Fork(ONE, 2), Fork(FOUR, 3),
     MaxPool(1, 2, BIT), MaxPool(4, 9, CODE),
-    Median(1, 1, ONE), Median(4, 4, FOUR),
+    Median(1, 1, ONE), Median(4, 4, FOUR), Median(4, 4, FOUR, dilation=3),
     Pace(FOUR, 20, 4), Pace(ONE, 1, 1),
     Pad(4, 4, FOUR, (1, 2, 0, 1)), Pad(1, 1, ONE),
     *(Queue(FOUR, depth) for depth in (1, 2, 3, 40)),

@@ -35,7 +35,7 @@ def loss(scores: torch.Tensor, disparity: torch.Tensor) -> torch.Tensor:
 def learnt(renderer: Renderer) -> train.Frozen:
     """Float, then half of the weights zero at four bits."""
     torch.manual_seed(0)
-    network: Stereo = stereo_twin((HEIGHT, WIDTH), smooth=True)
+    network: Stereo = stereo_twin((HEIGHT, WIDTH), smooth=(2, 1))
     x, _ = pairs(renderer, range(2))
     method = train.SQuantizer(zeros=0.5, delay=3 * STEPS // 4, scope="global")
     qat = train.prepare(network, method, x, input_bits=8, input_scale=1.0)
@@ -125,7 +125,7 @@ def test_onnx_itself_and_exact_arithmetic_give_the_same_numbers(images):
     x = images[0][:1, :, :14, :22]
     torch.manual_seed(1)
     method = train.SQuantizer(zeros=0.5, scope="global")
-    qat = train.prepare(stereo_twin((14, 22), smooth=True), method, torch.tensor(x), input_bits=8)
+    qat = train.prepare(stereo_twin((14, 22), smooth=(2, 1)), method, torch.tensor(x), input_bits=8)
     frozen = qat.freeze()
     want = frozen(x)
     model = train.to_qonnx(frozen)

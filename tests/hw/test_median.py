@@ -9,13 +9,13 @@ from sqwire.hw.ranges import Range
 from sqwire.sim.check import check_operator
 
 
-def by_hand(frame):
+def by_hand(frame, far=1):
     """The definition, of (height, width, channels)."""
     height, width, channels = frame.shape
     result = np.empty_like(frame)
     for y, x, c in np.ndindex(height, width, channels):
-        rows = [min(max(y + i, 0), height - 1) for i in (-1, 0, 1)]
-        columns = [min(max(x + j, 0), width - 1) for j in (-1, 0, 1)]
+        rows = [y + i if 0 <= y + i < height else y for i in (-far, 0, far)]
+        columns = [x + j if 0 <= x + j < width else x for j in (-far, 0, far)]
         result[y, x, c] = sorted(frame[r, q, c] for r in rows for q in columns)[4]
     return result
 
@@ -49,13 +49,23 @@ def test_the_median_with_repeated_edges(codes, size, on_time):
     on_time(spec, check_operator(spec, taps))
 
 
-@pytest.mark.parametrize(("lanes", "group"), [(3, 1), (1, 3), (2, 2), (1, 5)])
-def test_several_channels_side_by_side_and_one_after_the_other(lanes, group, on_time):
+@pytest.mark.parametrize("far", [2, 3, 9])
+@pytest.mark.parametrize("size", [(1, 1), (5, 2), (4, 7)])
+def test_neighbours_that_are_apart(size, far, on_time):
+    spec = Median(*size, Beat(Range.unsigned(5), 1), dilation=far)
+    x = frames(Range.unsigned(5), *size, 1)
+    taps = windows(spec, x)
+    assert np.array_equal(spec.compute(taps).reshape(x.shape), [by_hand(f, far) for f in x])
+    on_time(spec, check_operator(spec, taps))
+
+
+@pytest.mark.parametrize(("lanes", "group", "far"), [(3, 1, 1), (1, 3, 1), (2, 2, 2), (1, 5, 1)])
+def test_several_channels_side_by_side_and_one_after_the_other(lanes, group, far, on_time):
     codes = Range.signed(4)
-    spec = Median(3, 4, Beat(codes, lanes), group)
+    spec = Median(3, 4, Beat(codes, lanes), group, far)
     x = frames(codes, 3, 4, lanes * group)
     taps = windows(spec, x)
-    want = np.array([by_hand(frame) for frame in x])
+    want = np.array([by_hand(frame, far) for frame in x])
     assert np.array_equal(spec.compute(taps).reshape(x.shape), want)
     on_time(spec, check_operator(spec, taps))
 
@@ -70,9 +80,9 @@ def test_all_orders_of_zeros_and_ones():
     check_operator(spec, taps)
 
 
-@pytest.mark.parametrize("group", [1, 2])
-def test_behind_its_window_under_long_stalls(group):
-    spec = Median(5, 6, Beat(Range.unsigned(5), 2), group)
+@pytest.mark.parametrize(("group", "far"), [(1, 1), (2, 1), (2, 2)])
+def test_behind_its_window_under_long_stalls(group, far):
+    spec = Median(5, 6, Beat(Range.unsigned(5), 2), group, far)
     network = Network(
         (Port(spec.window.inputs[0], spec.beats_in),),
         (Stage("window", spec.window, (Source(None),)), Stage("median", spec, (Source("window"),))),
@@ -82,7 +92,7 @@ def test_behind_its_window_under_long_stalls(group):
     check_operator(network, x)
 
 
-@pytest.mark.parametrize("wrong", [{"height": 0}, {"width": 0}, {"group": 0}])
+@pytest.mark.parametrize("wrong", [{"height": 0}, {"width": 0}, {"group": 0}, {"dilation": 0}])
 def test_sizes_below_one_are_refused(wrong):
     with pytest.raises(ValueError, match="must be at least 1, not 0"):
         Median(**{"height": 2, "width": 2, "beat": Beat(Range.unsigned(1), 1), **wrong})

@@ -79,14 +79,22 @@ def test_bilinear_is_that_of_the_circuit(factor):
     assert np.array_equal(beats(bilinear(x, factor)), columns.compute(rows.compute(beats(x))))
 
 
+@pytest.mark.parametrize("dilation", [1, 2, 4])
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 2), (6, 7)])
-def test_median_is_that_of_the_circuit(size):
+def test_median_is_that_of_the_circuit(size, dilation):
     x = integers(2, 3, *size)
-    hw = MedianHw(*size, Beat(Range(-8, 7), 3))
-    assert np.array_equal(beats(median(x)), hw.compute(hw.window.compute(beats(x))))
+    hw = MedianHw(*size, Beat(Range(-8, 7), 3), dilation=dilation)
+    assert np.array_equal(beats(median(x, dilation)), hw.compute(hw.window.compute(beats(x))))
     y = x.clone().requires_grad_()
-    Median()(y).sum().backward()
+    Median(dilation)(y).sum().backward()
     assert y.grad.sum() == x.numel()
+
+
+def test_medians_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="dilation must be at least 1, not 0"):
+        Median(0)
+    with pytest.raises(ValueError, match="dilations of at least 1, not"):
+        Disparity(smooth=(1, 0))
 
 
 @pytest.mark.parametrize("parts", [2, 16])
@@ -102,7 +110,7 @@ def test_consistency_is_that_of_the_circuit(parts):
 class BothViews(nn.Module):
     """Disparities of either picture from itself alone, and where they agree."""
 
-    def __init__(self, parts=8, factor=2, smooth=False):
+    def __init__(self, parts=8, factor=2, smooth=()):
         super().__init__()
         self.scores = nn.Conv2d(1, 5, 3, padding=1, bias=False)
         self.left = Disparity(parts, factor, (0, 0, -1, -1), smooth=smooth)
@@ -115,7 +123,7 @@ class BothViews(nn.Module):
         return left, self.same(left, right)
 
 
-@pytest.mark.parametrize(("parts", "factor", "smooth"), [(8, 2, False), (16, 4, True), (4, 1, 0)])
+@pytest.mark.parametrize(("parts", "factor", "smooth"), [(8, 2, ()), (16, 4, (2, 1)), (4, 1, ())])
 def test_frozen_views_agree_where_those_in_training_do(parts, factor, smooth, tmp_path):
     x = integers(3, 2, 6, 12, low=0, high=16)
     qat = train.prepare(BothViews(parts, factor, smooth), train.Uniform(), x)
@@ -141,7 +149,7 @@ def test_heads_in_other_parts_do_not_agree():
 
 def test_a_smooth_head_has_no_single_spots(agree):
     network = nn.Sequential(
-        nn.Conv2d(1, 6, 3, padding=1, bias=False), Disparity(4, 2, (0, 0, -1, -1), smooth=True)
+        nn.Conv2d(1, 6, 3, padding=1, bias=False), Disparity(4, 2, (0, 0, -1, -1), smooth=(1, 3))
     )
     x = integers(3, 1, 6, 8, low=0, high=16)
     qat = train.prepare(network, train.Uniform(), x)
@@ -151,13 +159,14 @@ def test_a_smooth_head_has_no_single_spots(agree):
     codes = torch.tensor(traced["1"]).float()
     assert not torch.equal(codes, median(codes))
     assert np.array_equal(traced["1.median"], median(codes).numpy())
+    assert np.array_equal(traced["1.median2"], median(median(codes), 3).numpy())
     with torch.no_grad():
         assert np.array_equal(qat.eval()(x).numpy(), frozen(x.numpy()))
 
 
 def test_a_median_between_layers_keeps_codes_and_step(agree):
     network = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), Median(), nn.Conv2d(4, 3, 1), nn.ReLU()
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), Median(2), nn.Conv2d(4, 3, 1), nn.ReLU()
     )
     x = integers(3, 1, 5, 6, low=0, high=16)
     frozen = train.prepare(network, train.Uniform(), x).freeze()

@@ -22,7 +22,7 @@ task = "stereo"
 seed = 3
 steps_per_epoch = 2
 data = {crop = [24, 48], size = [30, 50]}
-network = {name = "twin", smooth = true}
+network = {name = "twin", smooth = [2, 1]}
 method = {name = "Taylor", zeros = 0.5, end = 1, quantize = 1}
 schedule = {steps = 5, batch = 2}
 float_schedule = {steps = 3}
@@ -143,6 +143,7 @@ def test_recipes_that_come_along_name_every_setting(name, parts):
         ("task = 'stereo'\n[data]\nsize = [99]", r"data size must be .*, not \[99\]"),
         ("task = 'stereo'\n[network]\nname = 'demo'", 'half, quarter or twin, not "demo"'),
         ("task = 'stereo'\n[network]\nwidth = 3", 'keys must be among name, smooth, not "width"'),
+        ("task = 'stereo'\n[network]\nsmooth = [1, 0]", r"dilations from 1 to 64, not \[1, 0\]"),
         ("task = 'stereo'\n[schedule]\nepochs = 3", r'\[schedule\] keys must be among steps, '),
         ("task = 'stereo'\n[schedule]\nsteps = 0", "steps must be at least 1, not 0"),
         ("task = 'stereo'\nseed = -1", r"seed must be 0 to 2\^32 - 1"),

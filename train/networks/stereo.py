@@ -55,7 +55,7 @@ class Stereo(nn.Module):
         network strides is padded below and on the right, and the result cropped. None takes any
         multiple.
     smooth
-        Whether the head takes a 3x3 median of what it has found.
+        Dilations of the 3x3 medians that the head takes of what it has found, one after the other.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Stereo(nn.Module):
         widths: Sequence[int],
         size: tuple[int, int] | None = None,
         *,
-        smooth: bool = False,
+        smooth: Sequence[int] = (),
     ):
         super().__init__()
         factor, channels = 1, 1
@@ -115,7 +115,7 @@ class Stereo(nn.Module):
 
 
 def stereo_half(
-    size: tuple[int, int] | None = None, shifts: int = 40, *, smooth: bool = False
+    size: tuple[int, int] | None = None, shifts: int = 40, *, smooth: Sequence[int] = ()
 ) -> Stereo:
     """At a half of the size, 40 shifts of two pixels; meant for 450x375."""
     tower = ((16, 2), (24, 1), (24, 1))
@@ -123,7 +123,7 @@ def stereo_half(
 
 
 def stereo_quarter(
-    size: tuple[int, int] | None = None, shifts: int = 48, *, smooth: bool = False
+    size: tuple[int, int] | None = None, shifts: int = 48, *, smooth: Sequence[int] = ()
 ) -> Stereo:
     """At a quarter of the size, 48 shifts of four pixels; meant for 1242x375."""
     tower = ((16, 2), (32, 2), (32, 1))
@@ -131,7 +131,7 @@ def stereo_quarter(
 
 
 def stereo_twin(
-    size: tuple[int, int] | None = None, shifts: int = 8, *, smooth: bool = False
+    size: tuple[int, int] | None = None, shifts: int = 8, *, smooth: Sequence[int] = ()
 ) -> Stereo:
     """A scaled-down one for tests: 8 shifts of two pixels, meant for 64x48."""
     return Stereo(shifts, ((4, 2), (6, 1)), 4, (8, 8, 8, 8, 8), size, smooth=smooth)

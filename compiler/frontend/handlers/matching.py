@@ -86,12 +86,17 @@ def subpixel_arg_max(call: Call) -> Value:
 def median(call: Call) -> Value:
     """A Median.
 
-    Each channel has its own scale and offset, which change nothing.
+    dilation, 1 if not given. Each channel has its own scale and offset, which change nothing.
     """
     real = place.affine(call, place.raster(call, call.real()))
     if len(real.shape) != 4:
         raise CompileError(f"input must have four axes, not shape {real.shape}")
-    node = call.context.add(call.name, ops_vision.Median(), real.node)
+    try:
+        node = call.context.add(
+            call.name, ops_vision.Median(call.integer("dilation", 1)), real.node
+        )
+    except ValueError as error:
+        raise CompileError(str(error)) from error
     return _made(call, node, real.function)
 
 

@@ -65,11 +65,11 @@ def consistency(parts=2.0, tolerance=0.5, times=None):
     return model(nodes, (1, 1, *SIZE[2:]), {"times": times or 1.0}.items())
 
 
-def median(by=None):
+def median(by=None, **attributes):
     """Of codes, or of their products with ``by``."""
     times = [helper.make_node("Mul", ["q", "by"], ["z"], "z")] if by is not None else []
     source = "z" if times else "q"
-    node = helper.make_node("Median", [source], ["y"], "middle", domain="sqwire")
+    node = helper.make_node("Median", [source], ["y"], "middle", domain="sqwire", **attributes)
     return model([*times, node], SIZE, {"by": by}.items() if times else ())
 
 
@@ -90,6 +90,7 @@ CASES = {
     "consistency": consistency(),
     "consistency of one shift": consistency(32.0, 1.3),
     "median": median(),
+    "median of positions that are apart": median(dilation=2),
     "median of channels of unlike scale and sign": median(
         np.array([1, -2, 0.5, 0.25, -1, 3]).reshape(1, 6, 1, 1)
     ),
