@@ -1,12 +1,14 @@
 """How good disparities are, on real pairs: census baselines, and networks beside them.
 
-    python bench/stereo.py FOLDER [--scale cones=4 ...] [--model NAME=FILE.onnx ...] [--json FILE]
-                           [--picture FILE]
+    python bench/stereo.py FOLDER [--scale cones=4 ...] [--rendered 12] [--model NAME=FILE.onnx ...]
+                           [--smooth 3 2 1] [--json FILE] [--picture FILE]
 
-FOLDER holds one folder a scene (left, right, disp_left, disp_right). Models run as integer graphs,
-files of weights (FILE.pt) of the network at a half of the size in float; pairs that are smaller
-than a model's frame are filled up with zeros below and on the right. The picture shows, a scene a
-row, the left view, the truth (black where it is not known), and what the last model finds.
+FOLDER holds one folder a scene (left, right, disp_left, disp_right). So many scenes are rendered
+beside them, always the same, with textures that are computed. Models run as integer graphs, files
+of weights (FILE.pt) of the network at a half of the size in float with the medians of --smooth;
+pairs that are smaller than a model's frame are filled up with zeros below and on the right. The
+picture shows, a scene a row, the left view, the truth (black where it is not known), and what the
+last model finds.
 """
 
 from __future__ import annotations
@@ -27,12 +29,14 @@ from sqwire.compiler import frontend
 from sqwire.depth import coloured, fitted
 from sqwire.train.disparity import Pair, load, middlebury
 from sqwire.train.networks.stereo import stereo_half
+from sqwire.train.scenes import Renderer
 
 Bytes = NDArray[np.uint8]
 Single = NDArray[np.float32]
 
 REACH = 80
 """Disparities tried: those of the third-size scenes of 2005 go up to 77 pixels."""
+RENDERED_SIZE, RENDERED_SEED, RENDERED_FIRST = (376, 464), 99, 50_000_000
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,13 @@ def network(file: Path) -> Callable[[Pair], Single]:
     return run
 
 
-def float_network(file: Path) -> Callable[[Pair], Single]:
+def float_network(file: Path, smooth: Sequence[int]) -> Callable[[Pair], Single]:
     """The disparities of ``stereo_half`` in float, from a file of weights."""
     state = torch.load(file, weights_only=True)
 
     def run(pair: Pair) -> Single:
         height, width = pair.left.shape
-        whole = stereo_half((height, width))
+        whole = stereo_half((height, width), smooth=smooth)
         whole.load_state_dict(state)
         with torch.no_grad():
             found: Single = whole.eval()(torch.tensor(pair.stacked[None])).numpy()[0, 0]
@@ -180,26 +184,61 @@ def real_pairs(folder: Path, scales: Mapping[str, float]) -> list[Pair]:
     ]
 
 
+def rendered(count: int) -> list[Pair]:
+    """So many scenes, the first of them always the same, all under one name."""
+    renderer = Renderer(*RENDERED_SIZE, REACH, seed=RENDERED_SEED)
+    name = f"{count} rendered"
+    pairs = []
+    for number in range(count):
+        scene = renderer.render(RENDERED_FIRST + number)
+        everywhere = np.ones(RENDERED_SIZE, dtype=bool)
+        views = scene.left, scene.right, scene.disparity
+        pairs.append(Pair(name, *views, everywhere, scene.visible))
+    return pairs
+
+
+def judged(method: Callable[[Pair], Single], pairs: Sequence[Pair]) -> dict[str, dict[str, Score]]:
+    """Scores by name; over all pixels of pairs that have one name."""
+    found: dict[str, list[dict[str, Score]]] = {}
+    for pair in pairs:
+        found.setdefault(pair.name, []).append(judge(method(pair), pair))
+    return {name: {what: pooled([scores[what] for scores in several]) for what in several[0]}
+            for name, several in found.items()}  # fmt: skip
+
+
+def pooled(scores: Sequence[Score]) -> Score:
+    """Of several pictures, over all of their pixels."""
+    pixels = sum(s.pixels for s in scores)
+    means = {
+        name: sum(getattr(s, name) * s.pixels for s in scores) / pixels
+        for name in ("bad1", "bad2", "bad3", "epe")
+    }
+    return Score(**means, pixels=pixels)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--scale", action="append", default=[], metavar="SCENE=FACTOR")
+    parser.add_argument("--rendered", type=int, default=0)
+    parser.add_argument("--smooth", type=int, nargs="*", default=[])
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     scales = {name: float(factor) for name, _, factor in (s.partition("=") for s in options.scale)}
-    pairs = real_pairs(options.folder, scales)
+    real = real_pairs(options.folder, scales)
+    pairs = [*real, *rendered(options.rendered)]
     methods: dict[str, Callable[[Pair], Single]] = dict(BASELINES)
     for name, _, file in (m.partition("=") for m in options.model):
-        methods[name] = (float_network if file.endswith(".pt") else network)(Path(file))
-    rows: dict[str, dict[str, dict[str, Score]]] = {
-        name: {pair.name: judge(method(pair), pair) for pair in pairs}
-        for name, method in methods.items()
-    }
+        in_float = file.endswith(".pt")
+        methods[name] = (
+            float_network(Path(file), options.smooth) if in_float else network(Path(file))
+        )
+    rows = {name: judged(method, pairs) for name, method in methods.items()}
     print(table(rows))
     if options.picture:
-        picture(pairs, list(methods.values())[-1]).save(options.picture, quality=85)
+        picture(real, list(methods.values())[-1]).save(options.picture, quality=85)
     if options.json:
         plain: Any = {m: {s: {k: asdict(v) for k, v in f.items()} for s, f in scenes.items()}
                       for m, scenes in rows.items()}  # fmt: skip

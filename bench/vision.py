@@ -49,7 +49,8 @@ def accuracy(file: Path, method: str) -> str:
     found = json.loads(file.read_text())
     if "mAP50" in found:
         return f"mAP50 {found['mAP50']:.3f}"
-    scenes = [scene["all"]["bad2"] for scene in found[method].values()]
+    real = {name: s for name, s in found[method].items() if not name.endswith(" rendered")}
+    scenes = [scene["all"]["bad2"] for scene in real.values()]
     return f"bad2 {np.mean(scenes):.1f} % over {len(scenes)} real pairs"
 
 

@@ -62,3 +62,17 @@ def test_scores(stereo):
     result = stereo.score(found, truth, where)
     assert (result.bad1, result.bad2, result.bad3) == (50, 25, 0)
     assert result.epe == 1.375 and result.pixels == 4
+
+
+def test_rendered_scenes_are_the_same_each_time_and_judged_together(stereo):
+    one, two = stereo.rendered(2)
+    again = stereo.rendered(1)[0]
+    assert np.array_equal(one.left, again.left) and not np.array_equal(one.left, two.left)
+    assert one.known.all() and one.disparity.max() < stereo.REACH
+
+    def half_wrong(pair):
+        return pair.disparity + (2.5 if pair is two else 0)
+
+    found = stereo.judged(half_wrong, [one, two])["2 rendered"]["all"]
+    assert (found.bad1, found.bad2, found.bad3) == (50, 50, 0)
+    assert found.epe == 1.25 and found.pixels == 2 * one.left.size
