@@ -25,7 +25,7 @@ from .plan import FASTEST, Plan, plan
 
 __all__ = ["Build", "compile_model"]
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "build.json"
 COMPILED = ("model.onnx", "graph.json", "plan.json", "design.il", "design.v")
 """What every build holds; later stages add to it."""
