@@ -61,6 +61,7 @@ from sqwire.hw.pad import Pad
 from sqwire.hw.queue import Queue
 from sqwire.hw.ranges import Range
 from sqwire.hw.resize import Resize
+from sqwire.hw.serialdot import SerialDot
 from sqwire.hw.staircase import Staircase
 from sqwire.hw.steps import Steps
 from sqwire.hw.subpixel import SubpixelArgMax
@@ -231,6 +232,19 @@ def small() -> Iterator[Any]:
         yield Queue(Beat(Range(0, 15), lanes), depth)
 
 
+def serial() -> Iterator[SerialDot]:
+    """Dot products a few bits at a time."""
+    rng = np.random.default_rng(3)
+    for rows, lanes, zeros, bits, digit_bits in (
+        (16, 144, 0.8, 4, 1), (24, 216, 0.8, 4, 2), (32, 288, 0.9, 4, 1), (64, 147, 0.8, 8, 1),
+        (16, 36, 0.5, 4, 2), (40, 360, 0.95, 4, 1), (10, 64, 0.6, 4, 1), (48, 100, 0.7, 2, 1),
+        (24, 72, 0.7, 4, 2), (8, 27, 0.2, 8, 1), (32, 144, 0.9, 4, 2), (20, 90, 0.5, 3, 1),
+    ):  # fmt: skip
+        weight = rng.integers(-7, 8, (rows, lanes)) * (rng.random((rows, lanes)) >= zeros)
+        ranges = (Range(0, 2**bits - 1),) * lanes
+        yield SerialDot(Dot(weight, np.zeros(rows, int), ranges, 16), digit_bits)
+
+
 def of_frames() -> Iterator[Any]:
     """Operators that keep a part of a frame, or choose from what they see."""
     for channels, bits, width, kernel, stride in (
@@ -359,7 +373,7 @@ def main() -> None:
         document = {"date": date.today().isoformat(), "yosys": YOSYS.version, "rows": []}
         document["rows"] = [shown(measure(spec)) for spec in grid()]
     if not given.fit:
-        new = [shown(alone(spec)) for spec in chain(small(), of_frames())]
+        new = [shown(alone(spec)) for spec in chain(small(), serial(), of_frames())]
         kinds = {row["operator"] for row in new}
         document["rows"] = [row for row in document["rows"] if row["operator"] not in kinds] + new
     coefficients, errors = fit(document["rows"])

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.memory import FABRICS
 
@@ -130,7 +129,7 @@ class Chooser:
         self.least = _least_interval(graph)
         self.prices = dict(_PRICES)
         self._known: dict[tuple[str, Fold], tuple[Folded, Cost] | None] = {}
-        self._spatial: dict[str, Cost] = {}
+        self._spatial: dict[tuple[str, int], Cost] = {}
         self._streams: dict[int, Cost] = {}
 
     def choose(self, target: Target) -> Choice:
@@ -247,21 +246,21 @@ class Chooser:
 
     def _spatial_cost(self, unit: Unit, interval: int, most: float) -> Cost | None:
         """None where it is too large or too slow to consider, or clearly dearer than ``most``."""
-        name = unit.node.name
         if unit.nonzeros > _MOST_SPATIAL or unit.tensor.positions > interval:
             return None
-        if name not in self._spatial:
-            wide = self.streams.wide
-            chain = wide[name] + (wide[unit.last.name] if unit.steps else ())
+        digit_bits = self.streams.digit_bits(unit.node, interval)
+        key = unit.node.name, digit_bits
+        if key not in self._spatial:
             # Which adders they share takes long to find out.
-            dots = [spec for _, spec in chain if isinstance(spec, Dot)]
-            others = [spec for _, spec in chain if not isinstance(spec, Dot)]
-            around = cost(others, self.fabric)
-            bits = unit.signed_digits * unit.tensor.range.bits
+            *front, _ = self.streams.wide[unit.node.name]
+            behind = self.streams.wide[unit.last.name] if unit.steps else ()
+            around = cost((spec for _, spec in (*front, *behind)), self.fabric)
+            bits = unit.signed_digits * (digit_bits or unit.tensor.range.bits)
             if self._price(around) + self.prices["luts"] * _FEWEST_ADDERS * bits > most:
                 return None
-            self._spatial[name] = around + cost(dots, self.fabric)
-        return self._spatial[name]
+            *_, (_, dot) = self.streams.spatial(unit.node, interval)
+            self._spatial[key] = around + cost([dot], self.fabric)
+        return self._spatial[key]
 
     def _folds(self, unit: Unit, interval: int, most: float) -> list[tuple[Fold, Folded, Cost]]:
         """For each kind of lane, the smallest engine that keeps up, unless clearly dearer."""

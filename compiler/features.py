@@ -23,6 +23,7 @@ from sqwire.hw.pace import Pace
 from sqwire.hw.pad import Pad
 from sqwire.hw.queue import Queue
 from sqwire.hw.resize import Resize
+from sqwire.hw.serialdot import SerialDot
 from sqwire.hw.subpixel import SubpixelArgMax
 from sqwire.hw.sumpool import SumPool
 from sqwire.hw.width import Pack, Unpack
@@ -51,6 +52,8 @@ def _known(spec: Any) -> dict[str, float] | None:
             own |= {"switched_bits": switched * (spec.lanes - 1).bit_length()}
             own |= {"bits": switched + 2 * spec.inputs[0].bits, "memory": lut_memory(spec.stores)}
             return {f"folded_{name}": value for name, value in own.items()}
+        case SerialDot():
+            return _serial_dot(spec)
         case FoldedSubpixelArgMax():
             bits, steps = spec.whole.beat.range.bits, spec.whole.parts.bit_length()
             return {
@@ -131,6 +134,19 @@ def _known_reducing(spec: Any) -> dict[str, float] | None:
             index = (spec.channels - 1).bit_length()
             return {"folded": 1, "code_bits": spec.range.bits, "counter_bits": index}
     return None
+
+
+def _serial_dot(spec: SerialDot) -> dict[str, float]:
+    lanes = [r.bits for r in spec.dot.ranges if r.size > 1]
+    digits, rows = spec.digit_bits, len(spec.dot.bias)
+    return {
+        "one": 1,
+        "adder_digits": len(spec.graph.ops) * digits,
+        "adders": len(spec.graph.ops),
+        "lane_bits": sum(lanes),
+        "lane_digits": len(lanes) * digits,
+        "word_bits": rows * spec.cycles * digits,
+    }
 
 
 def _cost_volume(spec: CostVolume, shifts: int) -> dict[str, float]:

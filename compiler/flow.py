@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sqwire.hw.folded.timing import apart
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage, departures, frame_beats, joined
+from sqwire.hw.serialdot import SerialDot
 
 __all__ = ["Flow"]
 
@@ -171,11 +172,18 @@ class Flow:
         than ``late`` allows; for a stream without gaps and forks, however long its beats wait.
         """
         spec = stage.spec
-        given = self.early[Source(stage.name)].reshape(self.frames, -1)
+        # A window and narrow adders behind it are one: it stands still while they are busy.
+        slow = next(
+            (s for s in self.stages
+             if isinstance(s.spec, SerialDot) and s.sources == (Source(stage.name),)),
+            None,
+        )  # fmt: skip
+        given = self.early[Source(slow.name if slow else stage.name)].reshape(self.frames, -1)
+        latency = spec.latency_cycles + (slow.spec.latency_cycles if slow else 0)
         first = np.searchsorted(spec.needs(), np.arange(1, spec.beats_in + 1))
         # A beat that no output needs goes as soon as the one before it.
         first = np.minimum(first, spec.beats_out - 1)
-        taken = _own(spec, given[:, first].reshape(-1) - spec.latency_cycles, number)
+        taken = _own(spec, given[:, first].reshape(-1) - latency, number)
         came = self.early[source]
         spare = _from_now_on(self.late[source] - came)
         for fork in self._apart_from(source):

@@ -9,6 +9,7 @@ from sqwire.hw.dot import Dot
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.pace import Pace
+from sqwire.hw.serialdot import SerialDot
 from sqwire.hw.window import Window
 
 from .narrow import cycles_of
@@ -22,8 +23,8 @@ _NEARLY = 0.97
 def limits(spec: Any) -> tuple[int, str]:
     """Cycles a frame takes ``spec`` if it is not slowed to a rate, and what they come from.
 
-    That is ``"products"``, ``"inputs"``, ``"outputs"``, ``"positions"``, ``"buffer"`` or
-    ``"pace"``, see :class:`sqwire.compiler.stages.Layer`.
+    That is ``"products"``, ``"inputs"``, ``"outputs"``, ``"positions"``, ``"digits"``,
+    ``"buffer"`` or ``"pace"``, see :class:`sqwire.compiler.stages.Layer`.
     """
     if isinstance(spec, Pace):
         return cycles_of(spec), "pace"
@@ -35,6 +36,8 @@ def limits(spec: Any) -> tuple[int, str]:
         cycles, most = spec.interval_cycles, max(work, key=lambda name: work[name])
         return cycles, most if work[most] >= cycles * _NEARLY else "buffer"
     cycles = cycles_of(spec)
+    if isinstance(spec, SerialDot):
+        return cycles, "digits"
     if isinstance(spec, Dot | Window):
         return cycles, "positions"
     return cycles, "outputs" if spec.beats_out > spec.beats_in else "inputs"

@@ -18,16 +18,19 @@ from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
 from sqwire.hw.pad import Pad
 from sqwire.hw.ranges import Range
+from sqwire.hw.serialdot import SerialDot
 
 from . import ops, ops_vision
 from .cost import cost
 from .graph import Graph, Node
 from .ops import Chain, Tensor, beside
 
-__all__ = ["LANES", "Streams", "cycles_of", "pace_of"]
+__all__ = ["DIGITS", "LANES", "Streams", "cycles_of", "pace_of"]
 
 LANES = (1, 2, 4, 8)
 """How many channels a beat of a narrow stream has."""
+DIGITS = (1, 2)
+"""How many bits of a sum narrow adders make in a cycle; of more they are no smaller."""
 _ROWS_LEFT = 4
 # What a multiplier and a block RAM are worth in LUTs where an operator can do without.
 _DSP, _BRAM = 40.0, 250.0
@@ -61,6 +64,7 @@ class Streams:
         self.wide = {node.name: chain for node, chain in graph.lowered()}
         self._known: dict[tuple[str, int], Chain | None] = {}
         self._chosen: dict[tuple[str, int, int], Chain] = {}
+        self._serial: dict[tuple[str, int], Chain] = {}
 
     def chain(self, node: Node, lanes: int, pace: int) -> Chain:
         """What does the work of ``node`` on streams of ``lanes`` channels a beat, or more.
@@ -73,7 +77,28 @@ class Streams:
             self._chosen[key] = self._choose(node, lanes, pace)
         return self._chosen[key]
 
+    def digit_bits(self, node: Node, pace: int) -> int:
+        """How many bits of its sums a linear map may take in a cycle, as wires: as few as there is
+        time for, 0 for all at once."""
+        tensor = self.graph.tensors[node.name]
+        time, bits = self._apart(tensor, pace), tensor.range.bits
+        return next((d for d in DIGITS if d < bits and -(-bits // d) <= time), 0)
+
+    def spatial(self, node: Node, pace: int) -> Chain:
+        """A linear map as wires, with narrow adders where they have the time and are cheaper."""
+        *front, (name, dot) = wide = self.wide[node.name]
+        digit_bits = self.digit_bits(node, pace)
+        if not digit_bits:
+            return wide
+        key = node.name, digit_bits
+        if key not in self._serial:
+            narrow = (*front, (name, SerialDot(dot, digit_bits)))
+            self._serial[key] = min(wide, narrow, key=_worth)
+        return self._serial[key]
+
     def _choose(self, node: Node, lanes: int, pace: int) -> Chain:
+        if isinstance(node.op, ops.Linear):
+            return self.spatial(node, pace)
         tensors = self._parted(node)
         best = self.wide[node.name]
         for own in LANES:

@@ -20,6 +20,7 @@ from sqwire.hw.pace import Pace
 from sqwire.hw.ports import names
 from sqwire.hw.queue import Queue
 from sqwire.hw.recast import Recast
+from sqwire.hw.serialdot import SerialDot
 from sqwire.hw.width import Pack, Unpack
 
 from . import ops
@@ -36,7 +37,8 @@ __all__ = ["Builder", "Layer", "Memory", "Wait", "queue_name"]
 class Layer:
     """What became of one node of the graph: its engine, its stages and their size.
 
-    ``engine`` is ``"spatial"`` (a wire for each weight, one position a cycle), ``"folded"``
+    ``engine`` is ``"spatial"`` (a wire for each weight, one position a cycle), ``"serial"`` (the
+    same with adders that take some cycles for a sum, see ``digit_bits``), ``"folded"``
     (``lanes`` multiply-accumulate units run a program of the weights) or ``"stream"`` for nodes
     without weights. ``cycles`` is how many of them a frame takes this layer alone, ``utilisation``
     the share of the lanes' cycles in that time in which they add a product, ``luts``, ``ffs``,
@@ -46,6 +48,7 @@ class Layer:
     ``least_cycles`` is how many a frame would take if it were not slowed to the rate that is asked
     for, and ``limit`` what they come from: ``"products"`` of the lanes, ``"inputs"`` or
     ``"outputs"`` (a beat a cycle), ``"positions"`` (one a cycle, all channels at once),
+    ``"digits"`` (of sums, a few bits a cycle),
     ``"buffer"`` (beats that wait for room in the line buffer), or ``"pace"``, which spreads an
     input.
     """
@@ -63,6 +66,7 @@ class Layer:
     lanes: int = 0
     banks: int = 0
     multiplier: str = ""
+    digit_bits: int = 0
     utilisation: float = 0.0
     program_bits: int = 0
     buffer_bits: int = 0
@@ -250,12 +254,14 @@ class Builder:
 
     def _streamed(self, node: Node, sources: list[Source]) -> None:
         """The stages of one node; a staircase ends with a buffer, which ends the path of ready."""
-        first = len(self.stages)
+        first, waits = len(self.stages), False
         lanes = max(self._lanes(source) for source in sources)
         if isinstance(node.op, ops.Flatten) and lanes < self.streams.tensors(node)[0].channels:
             self._finish(node, node, first, sources[0])  # the same beats in the same order
             return
-        for suffix, spec in self.streams.chain(node, lanes, self.pace):
+        chain = self.streams.chain(node, lanes, self.pace)
+        for place, (suffix, spec) in enumerate(chain):
+            slow = any(isinstance(own, SerialDot) for _, own in chain[place : place + 2])
             stage = f"{node.name}.{suffix}"
             if isinstance(spec, Pool):
                 spec = replace(spec, slots=self.choice.slots.get(node.name, 0))
@@ -269,8 +275,10 @@ class Builder:
                     name = queue_name(node.name, k)
                     self.waits.append(Wait(name, node.name, k, source, stage, others))
                 sources = [self._wait(queue_name(node.name, k), s) for k, s in enumerate(sources)]
-            elif spec.beats_out > spec.beats_in:
-                # While it gives more beats than it takes, what comes before it stands still.
+            elif spec.beats_out > spec.beats_in or (slow and not waits):
+                # While it is busy with a beat, what comes before it stands still. A window in front
+                # of narrow adders stands still with them, and is where beats are fewer bits.
+                waits = waits or slow
                 self.waits.append(Wait(f"{stage}.queue", node.name, 0, sources[0], stage))
                 sources = [self._wait(f"{stage}.queue", sources[0])]
             sources = [self._stage(stage, spec, *sources)]
@@ -285,12 +293,14 @@ class Builder:
         weight = getattr(source.op, "weight", np.zeros(0, np.int64))
         specs = [stage.spec for stage in own]
         folded = next((spec for spec in specs if isinstance(spec, Folded)), None)
+        serial = next((spec for spec in specs if isinstance(spec, SerialDot)), None)
+        wires = "serial" if serial else "spatial"
         total = cost(specs, self.streams.fabric)
         least, limit = max(map(limits, specs), default=(self.beats[out][1], "inputs"))
         self.layers.append(
             Layer(
                 name=node.name,
-                engine="folded" if folded else "spatial" if weight.size else "stream",
+                engine="folded" if folded else wires if weight.size else "stream",
                 stages=tuple(stage.name for stage in own),
                 weights=int(weight.size),
                 nonzeros=int(np.count_nonzero(weight)),
@@ -302,6 +312,7 @@ class Builder:
                 lanes=folded.program.layout.lanes if folded else 0,
                 banks=folded.program.layout.lanes if folded else 0,
                 multiplier=folded.multiplier if folded else "",
+                digit_bits=serial.digit_bits if serial else 0,
                 utilisation=round(folded.utilisation, 4) if folded else 0.0,
                 program_bits=folded.program_bits if folded else 0,
                 buffer_bits=folded.buffer_size_bits if folded else 0,

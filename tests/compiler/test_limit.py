@@ -34,10 +34,14 @@ def test_a_folded_layer_is_limited_by_its_products(graph, planned):
     assert conv.least_cycles == conv.cycles >= conv.nonzeros * graph.tensors["conv2"].positions
 
 
-def test_a_spatial_layer_is_limited_by_its_positions(graph, planned):
+def test_a_layer_of_wires_is_limited_by_its_positions_or_by_the_digits_of_sums(graph, planned):
+    sums = graph.tensors["conv1"]
+    conv = layer(plan(graph), "conv1")
+    assert (conv.engine, conv.limit) == ("spatial", "positions")
+    assert conv.least_cycles == sums.positions
     conv = layer(planned, "conv1")
-    assert conv.limit == "positions"
-    assert conv.least_cycles == graph.tensors["conv1"].positions
+    assert (conv.engine, conv.limit) == ("serial", "digits")
+    assert conv.least_cycles == sums.positions * -(-sums.range.bits // conv.digit_bits)
 
 
 def test_a_layer_with_few_products_is_limited_by_what_it_takes_or_gives(graph):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sqwire.compiler import ops, ops_vision
+from sqwire.compiler import narrow, ops, ops_vision
 from sqwire.compiler.choose import Target
 from sqwire.compiler.cost import Cost
 from sqwire.compiler.folding import Fold, units
@@ -15,6 +15,7 @@ from sqwire.hw.folded.costvolume import CostVolume as SerialCostVolume
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.subpixel import SubpixelArgMax as SerialSubpixelArgMax
 from sqwire.hw.ranges import Range
+from sqwire.hw.serialdot import SerialDot
 from sqwire.hw.steps import Steps
 from sqwire.sim.check import check_operator
 
@@ -277,6 +278,26 @@ def frames(graph, count):
 def test_network_equals_the_graph_and_its_cycles_the_plan(net, lanes):
     graph = net().graph()
     hold(graph, folded(graph, lanes))
+
+
+@pytest.mark.parametrize(
+    "net", (max_pool_by_two, residual, u_net, concat_of_three, split), ids=lambda net: net.__name__
+)
+def test_layers_that_have_time_add_a_few_bits_a_cycle(net, monkeypatch):
+    """Only the last layer is folded, and slow. Layers this small are cheaper with whole adders."""
+    monkeypatch.setattr(narrow, "_worth", lambda chain: -_digits(chain))
+    graph = net().graph()
+    *_, unit = units(graph)
+    cycles = 40 * max(tensor.positions for tensor in graph.tensors.values())
+    fold = Fold(1, 1, pace_cycles=cycles // unit.positions)
+    planned = plan(graph, Target(folds={unit.node.name: fold}))
+    engines = [layer.engine for layer in planned.layers]
+    assert "serial" in engines and "folded" in engines
+    hold(graph, planned)
+
+
+def _digits(chain):
+    return sum(isinstance(spec, SerialDot) for _, spec in chain)
 
 
 @pytest.mark.parametrize("seed", range(3))

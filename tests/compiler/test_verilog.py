@@ -47,6 +47,7 @@ from sqwire.hw.ranges import Range
 from sqwire.hw.recast import Recast
 from sqwire.hw.resize import Resize
 from sqwire.hw.select import Select
+from sqwire.hw.serialdot import SerialDot
 from sqwire.hw.staircase import Staircase
 from sqwire.hw.steps import Steps
 from sqwire.hw.subpixel import SubpixelArgMax
@@ -115,6 +116,8 @@ OPERATORS = (
     Recast(FOUR, Range(0, 31), 4),
     Resize(4, 4, FOUR, (2, 2)), Resize(1, 1, ONE, (1, 1)), Resize(1, 1, ONE, (2, 3)),
     Select((CODE,) * 4, (3, 0)),
+    SerialDot(Dot(np.array([[1, -2], [0, 3]]), np.array([0, 1]), (CODE,) * 2), 1),
+    SerialDot(Dot(np.array([[9]]), np.array([0]), (CODE,)), 4),
     Staircase(*functions(4)), Staircase(*functions(1)),
     SubpixelArgMax(Beat(CODE, 8)), SubpixelArgMax(Beat(BIT, 1), 2),
     SumPool(4, 4, 4, CODE, (2, 2)), SumPool(1, 1, 1, BIT, (1, 1)),
