@@ -119,7 +119,7 @@ def stereo_half(
 ) -> Stereo:
     """At a half of the size, 40 shifts of two pixels; meant for 450x375."""
     tower = ((16, 2), (24, 1), (24, 1))
-    return Stereo(shifts, tower, 12, (48, 48, 64, 64, 48), size, smooth=smooth)
+    return Stereo(shifts, tower, 12, (64, 64, 96, 96, 64), size, smooth=smooth)
 
 
 def stereo_quarter(
