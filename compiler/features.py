@@ -145,7 +145,7 @@ def _serial_dot(spec: SerialDot) -> dict[str, float]:
         "adders": len(spec.graph.ops),
         "lane_bits": sum(lanes),
         "lane_digits": len(lanes) * digits,
-        "word_bits": rows * spec.cycles * digits,
+        "word_bits": rows * spec.digits * digits,
     }
 
 

@@ -82,7 +82,8 @@ class Streams:
         time for, 0 for all at once."""
         tensor = self.graph.tensors[node.name]
         time, bits = self._apart(tensor, pace), tensor.range.bits
-        return next((d for d in DIGITS if d < bits and -(-bits // d) <= time), 0)
+        # Between two sums nothing moves for a cycle.
+        return next((d for d in DIGITS if d < bits and -(-bits // d) < time), 0)
 
     def spatial(self, node: Node, pace: int) -> Chain:
         """A linear map as wires, with narrow adders where they have the time and are cheaper."""

@@ -17,13 +17,15 @@ class SerialDot:
     """``dot``, computed ``digit_bits`` bits at a time, the lowest first (digit-serial arithmetic).
 
     Where a position has several cycles, the adders of :class:`sqwire.hw.dot.Dot` stand idle in all
-    but one. Here an adder is as wide as a digit, and a sum takes ``cycles`` of them.
+    but one. Here an adder is as wide as a digit, and a sum takes a cycle for each of its
+    ``digits``.
 
     Shapes as for ``dot``: in ``(beats, lanes)``, out ``(beats, rows)``.
 
-    Timing: a beat is taken every ``cycles`` cycles, as many as the widest sum has digits; a sum is
-    valid ``latency_cycles`` after its beat, one for each level of adders and for each digit and
-    one more. The whole pipeline stops while the output is held.
+    Timing: a beat is taken every ``cycles`` cycles, one more than the widest sum has digits: in
+    between nothing moves, and whether it is taken does not depend on the output. A sum is valid
+    ``latency_cycles`` after its beat, one for each level of adders and for each digit and one more.
+    The whole pipeline stops while the output is held.
 
     Circuit: sums are exact modulo two to the power of their bits, so nothing in between needs more
     of them. An adder keeps its carry in a register, which is set anew before a word begins; a
@@ -43,16 +45,21 @@ class SerialDot:
     def __post_init__(self):
         if self.digit_bits not in (1, 2, 4):
             raise ValueError(f"SerialDot: digit_bits must be 1, 2 or 4, not {self.digit_bits}")
-        if self.cycles < 2:
+        if self.digits < 2:
             raise ValueError(
                 f"SerialDot: sums must have two digits at least, not {self.outputs[0].range.bits} "
                 f"bits of {self.digit_bits} a digit"
             )
 
     @property
-    def cycles(self) -> int:
-        """Digits of a sum, and cycles between beats."""
+    def digits(self) -> int:
+        """Digits of a sum."""
         return -(-self.outputs[0].range.bits // self.digit_bits)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles from beat to beat."""
+        return self.digits + 1
 
     @property
     def graph(self):
@@ -77,7 +84,7 @@ class SerialDot:
 
     @property
     def latency_cycles(self) -> int:
-        return self.dot.sum_cycles + self.cycles + 1
+        return self.dot.sum_cycles + self.digits + 1
 
     @property
     def interval_cycles(self) -> int:
@@ -167,19 +174,19 @@ class _Words:
     def __init__(self, m, spec, i, o):
         self.m, self.spec, self.width = m, spec, spec.digit_bits
         self.advance, self.take = Signal(name="advance"), Signal(name="take")
-        self.digit = Signal(range(spec.cycles), name="digit")
+        self.digit = Signal(range(spec.digits), name="digit")
         busy, last = Signal(name="busy"), Signal(name="last")
         m.d.comb += [
             self.advance.eq(~o.valid | o.ready),
-            last.eq(self.digit == spec.cycles - 1),
-            i.ready.eq(self.advance & (~busy | last)),
-            self.take.eq(i.valid & i.ready),
+            last.eq(self.digit == spec.digits - 1),
+            # It does not ask the output: else the way of its ready would lead through here.
+            i.ready.eq(~busy),
+            self.take.eq(i.valid & ~busy),
         ]
-        with m.If(self.advance):
-            with m.If(~busy | last):
-                m.d.sync += [busy.eq(i.valid), self.digit.eq(0)]
-            with m.Else():
-                m.d.sync += self.digit.eq(self.digit + 1)
+        with m.If(self.take):
+            m.d.sync += [busy.eq(1), self.digit.eq(0)]
+        with m.Elif(self.advance & busy):
+            m.d.sync += [busy.eq(~last), self.digit.eq(self.digit + 1)]
         # For each level: a word begins with the next digit, and one has ended with this.
         self.begins, self.ended = [Signal(name="begins_0")], [Signal(name="ended_0")]
         m.d.comb += [self.begins[0].eq(~busy | last), self.ended[0].eq(busy & last)]
@@ -206,7 +213,7 @@ class _Words:
             self.m.d.sync += held.eq(code)
         bits = held[: own.bits]
         sign = bits[-1] if own.lo < 0 else Const(0, 1)
-        count = min(-(-own.bits // self.width), self.spec.cycles)
+        count = min(-(-own.bits // self.width), self.spec.digits)
         wide = Cat(bits, sign.replicate(count * self.width))
         digits = [wide[k * self.width : (k + 1) * self.width] for k in range(count)]
         return self._chosen(digits, sign.replicate(self.width))
@@ -215,7 +222,7 @@ class _Words:
         """The digits of a number."""
         mask = (1 << self.width) - 1
         digits = [Const(value >> (k * self.width) & mask, self.width)
-                  for k in range(self.spec.cycles)]  # fmt: skip
+                  for k in range(self.spec.digits)]  # fmt: skip
         return self._chosen(digits, Const(-1 if value < 0 else 0, self.width))
 
     def _chosen(self, digits, rest):
@@ -272,7 +279,7 @@ class _Words:
 
     def deliver(self, lane, digit, row):
         """Collect the digits of a word."""
-        bits = self.spec.cycles * self.width
+        bits = self.spec.digits * self.width
         word = Signal(bits, name=f"word_{row}", reset_less=True)
         with self.m.If(self.advance):
             self.m.d.sync += word.eq(Cat(word, digit)[self.width :])

@@ -41,7 +41,7 @@ def test_a_layer_of_wires_is_limited_by_its_positions_or_by_the_digits_of_sums(g
     assert conv.least_cycles == sums.positions
     conv = layer(planned, "conv1")
     assert (conv.engine, conv.limit) == ("serial", "digits")
-    assert conv.least_cycles == sums.positions * -(-sums.range.bits // conv.digit_bits)
+    assert conv.least_cycles == sums.positions * (-(-sums.range.bits // conv.digit_bits) + 1)
 
 
 def test_a_layer_with_few_products_is_limited_by_what_it_takes_or_gives(graph):
