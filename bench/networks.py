@@ -216,16 +216,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--interval", type=int, help="cycles a frame, whether it fits or not")
     parser.add_argument("--fps", type=float, help="the rate to plan for, the best if not given")
+    parser.add_argument("--suffix", default="", help="of the row, for another rate, say")
     parser.add_argument("--until", choices=("compile", "frame", "synth"), default="synth")
     parser.add_argument("--route", action="store_true")
     parser.add_argument("--clock", type=float, default=80.0, help="MHz that the plan counts on")
     parser.add_argument("--route-clock", type=float, default=60.0, help="MHz asked of nextpnr")
     given = parser.parse_args()
-    for name in given.only:
-        model, out = given.work / f"{name}.onnx", given.work / name
+    for network in given.only:
+        name = network + given.suffix
+        model, out = given.work / f"{network}.onnx", given.work / name
         given.work.mkdir(parents=True, exist_ok=True)
         if not model.is_file():
-            export(CASES[name], model)
+            export(CASES[network], model)
         if not (out / "build.json").is_file():
             try:
                 made = compiled(model, out, given.interval, given.fps, given.clock)
