@@ -191,19 +191,21 @@ class Chooser:
     def _price(self, what: Cost) -> float:
         return sum(self.prices[name] * value for name, value in asdict(what).items())
 
-    def _cheapest(self, interval: int) -> Choice:
+    def _cheapest(self, interval: int, narrow: bool = True) -> Choice:
+        """For each layer the cheapest; unless ``narrow``, those of wires add all bits at once."""
         folds: dict[str, tuple[Unit, Fold, Folded]] = {}
         costs: dict[str, Cost] = {}
         for unit in self.units:
             spatial, most = None, math.inf
             if unit.nonzeros <= _FEW:
-                spatial = self._spatial_cost(unit, interval, most)
+                spatial = self._spatial_cost(unit, interval, most, narrow)
                 most = math.inf if spatial is None else self._price(spatial)
             found = self._folds(unit, interval, most)
             priced = [(self._price(c), k) for k, (_, _, c) in enumerate(found)]
             best = min(priced, default=None)
             if spatial is None:
-                spatial = self._spatial_cost(unit, interval, best[0] if best else math.inf)
+                most = best[0] if best else math.inf
+                spatial = self._spatial_cost(unit, interval, most, narrow)
             if best is not None and (spatial is None or best[0] < self._price(spatial)):
                 fold, spec, own = found[best[1]]
                 folds[unit.node.name] = (unit, fold, spec)
@@ -216,6 +218,9 @@ class Chooser:
                     f"{unit.positions:,} positions in {interval:,} cycles and cannot with "
                     f"{MOST_LANES} lanes"
                 )
+        if narrow and not any(unit.positions > 1 for unit, _, _ in folds.values()):
+            # Nothing is slowed to the rate that would leave narrow adders their time.
+            return self._cheapest(interval, narrow=False)
         return Choice(folds, costs | self._rest(folds), interval)
 
     def _between(self, one: Choice, other: Choice) -> Iterator[Choice]:
@@ -244,11 +249,11 @@ class Chooser:
             costs[node.name] = sum((self._streams[id(spec)] for _, spec in chain), Cost())
         return costs
 
-    def _spatial_cost(self, unit: Unit, interval: int, most: float) -> Cost | None:
+    def _spatial_cost(self, unit: Unit, interval: int, most: float, narrow: bool) -> Cost | None:
         """None where it is too large or too slow to consider, or clearly dearer than ``most``."""
         if unit.nonzeros > _MOST_SPATIAL or unit.tensor.positions > interval:
             return None
-        digit_bits = self.streams.digit_bits(unit.node, interval)
+        digit_bits = self.streams.digit_bits(unit.node, interval) if narrow else 0
         key = unit.node.name, digit_bits
         if key not in self._spatial:
             # Which adders they share takes long to find out.
@@ -258,7 +263,7 @@ class Chooser:
             bits = unit.signed_digits * (digit_bits or unit.tensor.range.bits)
             if self._price(around) + self.prices["luts"] * _FEWEST_ADDERS * bits > most:
                 return None
-            *_, (_, dot) = self.streams.spatial(unit.node, interval)
+            *_, (_, dot) = self.streams.spatial(unit.node, interval if narrow else 0)
             self._spatial[key] = around + cost([dot], self.fabric)
         return self._spatial[key]
 

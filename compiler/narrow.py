@@ -81,7 +81,10 @@ class Streams:
         """How many bits of its sums a linear map may take in a cycle, as wires: as few as there is
         time for, 0 for all at once."""
         tensor = self.graph.tensors[node.name]
-        time, bits = self._apart(tensor, pace), tensor.range.bits
+        if tensor.height > min(input.tensor.height for input in self.graph.inputs):
+            return 0  # rows that are repeated come without a gap
+        time = min(self._apart(tensor, pace), pace // tensor.positions)
+        bits = tensor.range.bits
         # Between two sums nothing moves for a cycle.
         return next((d for d in DIGITS if d < bits and -(-bits // d) < time), 0)
 

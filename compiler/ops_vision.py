@@ -72,7 +72,7 @@ class Every:
 
     def narrow(self, tensor: Tensor, lanes: int) -> Chain:
         """The same for ``lanes`` channels a beat."""
-        if tensor.width % self.step or not 0 <= self.first < self.step:
+        if not 0 <= self.first < self.step or tensor.width % self.step:
             raise ValueError(
                 f"columns must be every {self.step}th from one of the first {self.step} on, and "
                 f"the width a multiple, not from {self.first} of {tensor.width}"
@@ -141,6 +141,7 @@ class Median:
 
     def infer(self, *inputs: Tensor) -> Tensor:
         (tensor,) = inputs
+        self.lower(tensor)
         return tensor
 
     def lower(self, *inputs: Tensor) -> Chain:

@@ -40,11 +40,13 @@ def _is_shared(op: ops.Op) -> bool:
 
 
 def _twins(graph: Graph, node: Node) -> Twins:
-    """``node`` and those that do the same to something else, and not to what comes of another."""
+    """``node`` and those behind it that do the same to something else, and not to what comes of
+    another."""
     (source,) = node.inputs
     found = {source: node.name}
     below = {node.name}
-    for other in graph.nodes:
+    names = [other.name for other in graph.nodes]
+    for other in graph.nodes[names.index(node.name) + 1 :]:
         if any(name in below for name in other.inputs):
             below.add(other.name)
         elif (
@@ -89,8 +91,8 @@ def _pays(graph: Graph, chain: Sequence[Twins], most: int) -> bool:
 def _shared(graph: Graph, chain: Sequence[Twins]) -> Graph:
     """``graph`` with one node in place of each of ``chain``, and what leads there and back."""
     first, last, count = chain[0], chain[-1], len(chain[0])
-    merged = f"{first[0]}.twins"
     nodes = {node.name: node for node in graph.nodes}
+    merged = _fresh(f"{first[0]}.twins", graph)
     nodes[merged] = Node(merged, ops_vision.Alternate(), tuple(nodes[n].inputs[0] for n in first))
     before = merged
     for own, *others in chain:
@@ -99,7 +101,7 @@ def _shared(graph: Graph, chain: Sequence[Twins]) -> Graph:
         for name in others:
             del nodes[name]
         before = own
-    parts = {name: f"{last[0]}.twin{k + 1}" for k, name in enumerate(last)}
+    parts = {name: _fresh(f"{last[0]}.twin{k + 1}", graph) for k, name in enumerate(last)}
     for name, node in nodes.items():
         if name not in last:
             inputs = tuple(parts.get(source, source) for source in node.inputs)
@@ -108,6 +110,13 @@ def _shared(graph: Graph, chain: Sequence[Twins]) -> Graph:
         nodes[part] = Node(part, ops_vision.Every(k, count), (last[0],))
     outputs = tuple(replace(o, node=parts.get(o.node, o.node)) for o in graph.outputs)
     return Graph(graph.inputs, tuple(_in_order(nodes.values())), outputs)
+
+
+def _fresh(name: str, graph: Graph) -> str:
+    """A name that no node has."""
+    while name in graph or name in graph.sources:
+        name += "_"
+    return name
 
 
 def _apart(op: ops.Linear, count: int) -> ops.Linear:

@@ -285,7 +285,7 @@ def test_network_equals_the_graph_and_its_cycles_the_plan(net, lanes):
 )
 def test_layers_that_have_time_add_a_few_bits_a_cycle(net, monkeypatch):
     """Only the last layer is folded, and slow. Layers this small are cheaper with whole adders."""
-    monkeypatch.setattr(narrow, "_worth", lambda chain: -_digits(chain))
+    monkeypatch.setattr(narrow, "_worth", cheap_digits)
     graph = net().graph()
     *_, unit = units(graph)
     cycles = 40 * max(tensor.positions for tensor in graph.tensors.values())
@@ -296,8 +296,37 @@ def test_layers_that_have_time_add_a_few_bits_a_cycle(net, monkeypatch):
     hold(graph, planned)
 
 
-def _digits(chain):
-    return sum(isinstance(spec, SerialDot) for _, spec in chain)
+def test_no_layer_is_slower_than_the_rate_for_adding_a_few_bits_a_cycle(monkeypatch):
+    """Rows that are repeated come without a gap, however slow the input."""
+    monkeypatch.setattr(narrow, "_worth", cheap_digits)
+    net = Net(3, 4, channels=4)
+    net.conv(out=4)
+    net.add(ops.Resize((8, 1)))
+    net.conv(out=12, kernel=3)
+    net.add(ops.SumPool((24, 4)))
+    net.act()
+    net.linear(out=100)
+    graph = net.graph()
+    *_, unit = units(graph)
+    planned = plan(graph, Target(folds={unit.node.name: Fold(2, 2, pace_cycles=250)}))
+    assert planned.cycles_per_frame <= 250 * 2
+    assert [layer.engine for layer in planned.layers if layer.weights] == (
+        ["serial", "spatial", "folded"]
+    )
+    hold(graph, planned)
+
+
+def test_where_nothing_slows_the_network_its_adders_are_priced_as_they_are_built():
+    net = Net(4, 4, channels=4)
+    net.conv(out=8, kernel=3)
+    net.conv(out=8, kernel=3)
+    net.linear(out=4)
+    planned = plan(net.graph(), Target(1000, Cost(1500, 1e9, 10**6, 10**6)))
+    assert planned.cycles_per_frame <= 1000
+
+
+def cheap_digits(chain, worth=narrow._worth):
+    return -1 if any(isinstance(spec, SerialDot) for _, spec in chain) else worth(chain)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -128,6 +128,35 @@ def test_a_layer_that_is_used_twice_in_a_row_is_not_shared_with_itself():
     assert share_twins(graph) is graph
 
 
+@pytest.mark.parametrize("alike", [False, True])
+def test_a_layer_that_is_used_twice_in_a_row_is_kept_twice(alike):
+    towers = Towers(1)
+    (first,) = towers.tops
+    if alike:
+        large = ops.Linear(np.array([20, -20, -20, 20]).reshape(2, 1, 1, 2), np.zeros(2, int))
+        first = towers.act(towers.add("large", large, first), 2)
+    weight = np.array([[[[1, -2]], [[2, 1]], [[1, 1]]], [[[-1, 2]], [[2, -1]], [[1, 2]]]])
+    layer = ops.Linear(weight, np.zeros(2, int), (1, 1), (1, 0, 1, 0))
+    for name in ("once", "twice"):
+        first = towers.act(towers.add(name, layer, first), 2)
+    towers.tops = [first]
+    towers.tops.append(towers.add("part", ops.Select((0,)), first))
+    graph = towers.graph()
+    one, two = (graph.tensors[graph[name].inputs[0]] for name in ("once", "twice"))
+    assert (one == two) == alike
+    assert np.array_equal(share_twins(graph).run(codes(graph)), graph.run(codes(graph)))
+
+
+def test_names_that_are_taken_are_left_alone():
+    towers = Towers().layer("a")
+    for k, name in enumerate(("a0.act.twin1", "a0.twins")):
+        towers.tops[k] = towers.add(name, ops.Select((2, 1, 0)), towers.tops[k])
+    graph = towers.graph()
+    shared = share_twins(graph)
+    assert len(linears(shared)) == 3
+    assert np.array_equal(shared.run(codes(graph)), graph.run(codes(graph)))
+
+
 @pytest.mark.parametrize("lanes", [None, 2])
 @pytest.mark.parametrize("name", ["two layers", "odd sizes"])
 def test_circuit_equals_the_graph_and_its_cycles_the_plan(name, lanes):
@@ -158,5 +187,7 @@ def test_columns_of_nothing_and_of_tensors_that_differ_are_refused():
         ops_vision.Every(0, 2).infer(tensor)
     with pytest.raises(ValueError, match=r"one of the first 5 on"):
         ops_vision.Every(5, 5).infer(tensor)
+    with pytest.raises(ValueError, match=r"one of the first 0 on"):
+        ops_vision.Every(0, 0).infer(tensor)
     with pytest.raises(ValueError, match="all shapes must be equal"):
         ops_vision.Alternate().infer(tensor, replace(tensor, width=4))
