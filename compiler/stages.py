@@ -275,9 +275,12 @@ class Builder:
                     name = queue_name(node.name, k)
                     self.waits.append(Wait(name, node.name, k, source, stage, others))
                 sources = [self._wait(queue_name(node.name, k), s) for k, s in enumerate(sources)]
-            elif spec.beats_out > spec.beats_in or (slow and not waits):
+            elif spec.beats_out > spec.beats_in or (
+                slow and not waits and not self.raw(sources[0])
+            ):
                 # While it is busy with a beat, what comes before it stands still. A window in front
-                # of narrow adders stands still with them, and is where beats are fewer bits.
+                # of narrow adders stands still with them, and is where beats are fewer bits; what
+                # feeds an input of the network waits by itself.
                 waits = waits or slow
                 self.waits.append(Wait(f"{stage}.queue", node.name, 0, sources[0], stage))
                 sources = [self._wait(f"{stage}.queue", sources[0])]

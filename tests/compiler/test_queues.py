@@ -172,7 +172,11 @@ def test_at_the_planned_rate_nothing_waits_but_in_queues_and_these_are_just_full
 ):
     planned, frames = make(residual_model), 3
     seen = run(planned, frames)
-    assert seen.waited <= set(seen.most)
+    # A window in front of narrow adders gives its last rows as fast as these take them.
+    serial = [f"{own.name}." for own in planned.layers if own.engine == "serial"]
+    rest = seen.waited - set(seen.most)
+    assert all(name.startswith((*serial, "input.pace")) for name in rest)
+    assert make is chosen or not rest
     assert seen.cycles <= planned.latency_cycles + frames * planned.cycles_per_frame
     check_queues(planned, seen)
 
