@@ -10,7 +10,17 @@ from amaranth.lib.wiring import In, Out
 
 from .beat import Beat
 
-__all__ = ["Pace"]
+__all__ = ["Pace", "not_after", "not_before"]
+
+
+def not_before(arrivals, times) -> np.ndarray:
+    """The earliest cycles for beats that come in ``arrivals``, as far apart as ``times`` are."""
+    return np.maximum.accumulate(np.asarray(arrivals) - times) + times
+
+
+def not_after(leaves, times) -> np.ndarray:
+    """The latest cycles for beats that must have gone by ``leaves``, as far apart as ``times``."""
+    return np.minimum.accumulate((np.asarray(leaves) - times)[::-1])[::-1] + times
 
 
 @dataclass(frozen=True)
@@ -83,12 +93,12 @@ class Pace:
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready."""
         times = self._times(len(arrivals))
-        return np.maximum.accumulate(np.asarray(arrivals) - times) + times
+        return not_before(arrivals, times)
 
     def latest(self, leaves) -> np.ndarray:
         """The latest cycles in which input beats may arrive so that outputs leave by ``leaves``."""
         times = self._times(len(leaves))
-        return np.minimum.accumulate((np.asarray(leaves) - times)[::-1])[::-1] + times
+        return not_after(leaves, times)
 
     def compute(self, x):
         return np.asarray(x, dtype=np.int64)

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Signal
 
 from .folded.memory import Store, pipe, tail
 
-__all__ = ["Pipeline", "endless", "endless_store"]
+__all__ = ["Pipeline", "endless", "endless_store", "registered"]
 
 
 class Pipeline:
@@ -37,10 +37,15 @@ class Pipeline:
 
     def register(self, value, shape, name, *, reset_less=True):
         """``value`` a cycle later."""
-        held = Signal(shape, name=name, reset_less=reset_less)
-        with self.m.If(self.advance):
-            self.m.d.sync += held.eq(value)
-        return held
+        return registered(self.m, self.advance, value, shape, name, reset_less=reset_less)
+
+
+def registered(m, advance, value, shape, name, *, reset_less=True, init=0):
+    """``value`` a cycle later, where a cycle with ``advance`` high counts."""
+    held = Signal(shape, name=name, reset_less=reset_less, init=init)
+    with m.If(advance):
+        m.d.sync += held.eq(value)
+    return held
 
 
 def endless_store(cycles: int, bits: int) -> Store:

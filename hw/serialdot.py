@@ -8,6 +8,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .dot import Dot
+from .pace import not_after, not_before
+from .pipeline import registered
 
 __all__ = ["SerialDot"]
 
@@ -97,14 +99,12 @@ class SerialDot:
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready."""
         times = np.arange(len(arrivals)) * self.cycles
-        taken = np.maximum.accumulate(np.asarray(arrivals) - times) + times
-        return taken + self.latency_cycles
+        return not_before(arrivals, times) + self.latency_cycles
 
     def latest(self, leaves) -> np.ndarray:
         """The latest cycles in which input beats may arrive so that outputs leave by ``leaves``."""
         times = np.arange(len(leaves)) * self.cycles
-        ends = np.asarray(leaves) - times - self.latency_cycles
-        return np.minimum.accumulate(ends[::-1])[::-1] + times
+        return not_after(np.asarray(leaves) - self.latency_cycles, times)
 
     def compute(self, x):
         return self.dot.compute(x)
@@ -197,10 +197,9 @@ class _Words:
         self.count = 0
 
     def _register(self, value, name, *, init=0):
-        held = Signal(len(value), name=name, init=init)
-        with self.m.If(self.advance):
-            self.m.d.sync += held.eq(value)
-        return held
+        return registered(
+            self.m, self.advance, value, len(value), name, reset_less=False, init=init
+        )
 
     def _name(self, what):
         self.count += 1
@@ -237,10 +236,7 @@ class _Words:
 
     def later(self, digit):
         """A cycle later."""
-        held = Signal(self.width, name=self._name("later"), reset_less=True)
-        with self.m.If(self.advance):
-            self.m.d.sync += held.eq(digit)
-        return held
+        return registered(self.m, self.advance, digit, self.width, self._name("later"))
 
     def shifted(self, digit, places, level):
         """A word times two to the power of ``places``, at its ``level``."""

@@ -1,6 +1,7 @@
 """CostVolume, some of the shifts of a position in each cycle."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from amaranth.hdl import Module, Mux, Signal
@@ -10,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..beat import Beat
 from ..costvolume import CostVolume as Wide
 from ..costvolume import summed
+from ..pipeline import registered
 from .memory import Store, ram
 
 __all__ = ["CostVolume"]
@@ -158,11 +160,7 @@ class _Component(wiring.Component):
                 with m.If(within < lane):  # left of the frame
                     m.d.sync += right[lane].as_value().eq(0)
 
-        def register(value, shape, name, *, reset_less=True):
-            held = Signal(shape, name=name, reset_less=reset_less)
-            with m.If(advance):
-                m.d.sync += held.eq(value)
-            return held
+        register = partial(registered, m, advance)
 
         valid = busy
         for cycle in range(2, spec.latency_cycles + 1):

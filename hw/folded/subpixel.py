@@ -1,6 +1,7 @@
 """SubpixelArgMax of channels that follow each other."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -8,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..beat import Beat
+from ..pipeline import registered
 from ..raster import counter
 from ..subpixel import SubpixelArgMax as Wide
 from ..subpixel import best, rivals, vertex
@@ -106,11 +108,7 @@ class _Component(wiring.Component):
             take.eq(self.i.valid & advance),
         ]
 
-        def register(value, shape, name, *, reset_less=True):
-            held = Signal(shape, name=name, reset_less=reset_less)
-            with m.If(advance):
-                m.d.sync += held.eq(value)
-            return held
+        register = partial(registered, m, advance)
 
         def late(value, cycles, name, *, reset_less=True):
             for cycle in range(cycles):
