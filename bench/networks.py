@@ -1,8 +1,9 @@
 """``python bench/networks.py --work DIR``: large networks of random weights, plan to netlist.
 
-The structures are those of ResNet-18, MobileNet-v2 and YOLOv3-tiny (:mod:`sqwire.train.networks`);
-their weights are **drawn by lot**, most of them zero, as are the images: cycles and area depend on
-how many weights there are and where, not on what they were trained for. Stages, each of which is
+The structures are those of ResNet-18, MobileNet-v2, YOLOv3-tiny and a detector with two heads, all
+in :mod:`sqwire.train.networks`; their weights are **drawn by lot**, most of them zero, as are the
+images: cycles and area depend on how many weights there are and where, not on what they were
+trained for. Stages, each of which is
 kept in ``DIR`` and in the table, so that an interrupted run goes on:
 
 export (float network, pruned, quantized, QONNX), compile (integer graph, plan, Verilog), frame (one
@@ -65,6 +66,7 @@ CASES = {
     "resnet18": Case(networks.resnet18, 224, lambda name, _: 0.8 if name == "conv1" else 0.99),
     "mobilenet_v2": Case(networks.mobilenet_v2, 224, _mobilenet_zeros),
     "yolov3_tiny": Case(networks.yolov3_tiny, 416, lambda *_: 0.98),
+    "objects": Case(networks.objects, 416, lambda *_: 0.95),
     "resnet18_small": Case(networks.resnet18, 32, lambda name, _: 0.8 if name == "conv1" else 0.99),
 }
 

@@ -5,6 +5,7 @@ import pytest
 
 from sqwire.boxes import (
     BCCD_HEAD,
+    VOC_HEADS,
     YOLO_TINY_HEADS,
     Found,
     Head,
@@ -42,6 +43,16 @@ def test_yolo_tiny_goes_through_the_same_code():
     assert found.labels.tolist() == [16, 2]
     assert np.allclose(found.boxes[0], [208 - 172, 208 - 159.5, 208 + 172, 208 + 159.5])
     assert np.allclose(found.boxes[1], [328 - 11.5, 56 - 13.5, 328 + 11.5, 56 + 13.5])
+
+
+def test_the_general_detector_has_the_same_priors():
+    coarse, fine = (empty(h, s, s) for h, s in zip(VOC_HEADS, (13, 26), strict=True))
+    assert len(coarse) == len(fine) == 75
+    fine[25 : 25 + 5, 3, 20] = [0, 0, 0, 0, 9]
+    fine[25 + 5 + 19, 3, 20] = 8
+    found = decode([coarse, fine], VOC_HEADS, (416, 416))
+    assert found.labels.tolist() == [19]
+    assert np.allclose(found.boxes[0], [328 - 11.5, 56 - 13.5, 328 + 11.5, 56 + 13.5])
 
 
 def test_boxes_are_cut_to_the_picture_and_large_exponents_do_not_overflow():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BCCD_HEAD", "YOLO_TINY_HEADS", "Found", "Head", "decode", "drawn", "spread", "suppress"]
+__all__ = [
+    "BCCD_HEAD", "VOC_HEADS", "YOLO_TINY_HEADS", "Found", "Head", "decode", "drawn", "spread",
+    "suppress",
+]  # fmt: skip
 
 Single = NDArray[np.float32]
 
@@ -56,6 +59,9 @@ YOLO_TINY_HEADS = (
     Head(16, 80, ((10.0, 14.0), (23.0, 27.0), (37.0, 58.0))),
 )
 """The heads of YOLOv3-tiny, coarse one first, with the priors of its authors' cfg file."""
+
+VOC_HEADS = tuple(replace(head, classes=20) for head in YOLO_TINY_HEADS)
+"""The heads of :func:`sqwire.train.networks.objects`, with the same priors for other classes."""
 
 
 @dataclass(frozen=True, eq=False)

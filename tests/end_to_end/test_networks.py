@@ -8,6 +8,7 @@ import sqwire
 from sqwire import train
 from sqwire.compiler.build import compile_model
 from sqwire.compiler.choose import Target
+from sqwire.train.networks.objects import Objects
 from sqwire.train.networks.resnet import Cifar
 
 
@@ -54,13 +55,14 @@ class TwoHeads(nn.Module):
 
 
 NETS = {
-    "resnet": (lambda: Cifar(1, width=8), 8000),
-    "mobilenet": (Inverted, 16000),
-    "yolo": (TwoHeads, 8000),
+    "resnet": (lambda: Cifar(1, width=8), 16, 8000),
+    "mobilenet": (Inverted, 16, 16000),
+    "yolo": (TwoHeads, 16, 8000),
+    "objects": (lambda: Objects(1, width=4), 32, 4000),
 }
 
 
-def quantized(model, zeros=0.6):
+def quantized(model, size, zeros=0.6):
     """Weights of 4 bits by lot, most of them zero; batch norms see noise."""
     lot = torch.Generator().manual_seed(0)
     for layer in model.modules():
@@ -69,7 +71,7 @@ def quantized(model, zeros=0.6):
             kept = torch.rand(shape, generator=lot) >= zeros
             layer.weight.data = torch.randint(-7, 8, shape, generator=lot) * kept / 7.0
             layer.weight.data.view(-1)[0] = 1.0
-    images = torch.randint(0, 256, (8, 3, 16, 16), generator=lot) / 255
+    images = torch.randint(0, 256, (8, 3, size, size), generator=lot) / 255
     model.train()
     with torch.no_grad():
         for _ in range(20):
@@ -80,10 +82,10 @@ def quantized(model, zeros=0.6):
 
 @pytest.mark.parametrize("name", NETS)
 def test_planned_network_equals_its_graph_in_the_planned_cycles(name, tmp_path):
-    make, interval = NETS[name]
+    make, size, interval = NETS[name]
     torch.manual_seed(0)
     file = tmp_path / "model.onnx"
-    quantized(make()).export(file)
+    quantized(make(), size).export(file)
     build = compile_model(file, tmp_path / "build", Target(interval))
     layers = build.plan.layers
     assert any(layer.engine == "folded" for layer in layers)

@@ -18,6 +18,8 @@ COUNTS = {
     # their batch norms (512 + 64, 2,048 + 128) here.
     "resnet20": 272_474,
     "demo": 6_018,
+    # 1,224,048 weights in the table of layers that it was drawn up from; norms and biases beside.
+    "objects": 1_224_048 + 2 * 1_296 + 150,
 }
 
 
@@ -41,6 +43,7 @@ def test_parameters_are_as_many_as_those_of_the_original(name):
         ("demo", (1, 8, 8), [(10,)]),
         ("yolov3", (3, 416, 416), [(255, 13, 13), (255, 26, 26), (255, 52, 52)]),
         ("yolov3_tiny", (3, 416, 416), [(255, 13, 13), (255, 26, 26)]),
+        ("objects", (3, 416, 416), [(75, 13, 13), (75, 26, 26)]),
     ],
 )
 def test_shapes_are_those_of_the_original(name, shape, want):

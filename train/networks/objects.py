@@ -1,0 +1,48 @@
+"""A general detector at 416x416 with two heads and three anchors each, without pools."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+__all__ = ["Objects", "objects"]
+
+_ANCHORS = 3
+
+
+def _unit(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU())
+
+
+class Objects(nn.Module):
+    """Twelve 3x3 units down to a 32nd of the size; features come back to a 16th and are added.
+
+    Input (frames, 3, height, width), multiples of 32; output the raw heads (frames, 3 * (5 +
+    classes), height / 32, width / 32) and the same at a 16th, laid out as
+    :data:`sqwire.boxes.VOC_HEADS`. ``width`` is that of the first layer, the others are multiples.
+    """
+
+    def __init__(self, classes: int = 20, width: int = 16):
+        super().__init__()
+        outputs = _ANCHORS * (5 + classes)
+        two, four, eight, twelve = 2 * width, 4 * width, 8 * width, 12 * width
+        self.fine = nn.Sequential(
+            _unit(3, width, stride=2), _unit(width, two, stride=2), _unit(two, two),
+            _unit(two, four, stride=2), _unit(four, four), _unit(four, four),
+            _unit(four, eight, stride=2), _unit(eight, eight), _unit(eight, eight),
+        )  # fmt: skip
+        self.coarse = nn.Sequential(_unit(eight, twelve, stride=2), _unit(twelve, twelve))
+        self.head1 = nn.Conv2d(twelve, outputs, 1)
+        self.up = nn.Sequential(_unit(twelve, eight, 1), nn.Upsample(scale_factor=2))
+        self.last = _unit(eight, eight)
+        self.head2 = nn.Conv2d(eight, outputs, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        fine = self.fine(x)
+        coarse = self.coarse(fine)
+        return self.head1(coarse), self.head2(self.last(self.up(coarse) + fine))
+
+
+def objects(classes: int = 20, width: int = 16) -> Objects:
+    """The general detector; 1,226,790 parameters at the 20 classes of Pascal VOC."""
+    return Objects(classes, width)
