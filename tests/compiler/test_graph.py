@@ -7,7 +7,7 @@ from sqwire.compiler import codec, frontend, ops
 from sqwire.compiler.errors import CompileError
 from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
-from sqwire.compiler.passes import PASSES, find_sum_pools, remove_dead_channels
+from sqwire.compiler.passes import PASSES, find_sum_pools
 from sqwire.hw.ranges import Range
 
 
@@ -113,33 +113,6 @@ def test_passes_leave_the_result_unchanged(residual_model, step, seed):
     graph = frontend.import_qonnx(residual_model(seed))
     codes = frames(graph)
     assert np.array_equal(step(graph).run(codes), graph.run(codes))
-
-
-def without(graph: Graph, name, channel) -> Graph:
-    """``graph`` with no weight on one input channel of a ``Linear``."""
-    op = graph[name].op
-    weight = op.weight.copy()
-    weight[..., channel] = 0
-    new = replace(graph[name], op=replace(op, weight=weight))
-    return replace(graph, nodes=tuple(new if n.name == name else n for n in graph.nodes))
-
-
-def test_a_channel_that_nobody_reads_is_removed(graph):
-    alive = [c for c, r in enumerate(graph.tensors["conv1.act"].ranges) if r.hi > 0]
-    pruned = without(graph, "conv2", alive[0])
-    smaller = remove_dead_channels(pruned)
-    assert smaller.tensors["conv1.act"].channels == len(alive) - 1
-    assert np.array_equal(smaller.run(frames(graph)), pruned.run(frames(graph)))
-
-
-def test_the_last_channel_stays(graph):
-    pruned = graph
-    for channel in range(4):
-        pruned = without(pruned, "conv2", channel)
-    assert remove_dead_channels(pruned).tensors["conv1.act"].channels == 1
-    assert np.array_equal(
-        remove_dead_channels(pruned).run(frames(graph)), pruned.run(frames(graph))
-    )
 
 
 def linear(weight, **layer):
