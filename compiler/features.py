@@ -146,6 +146,7 @@ def _serial_dot(spec: SerialDot) -> dict[str, float]:
         "lane_bits": sum(lanes),
         "lane_digits": len(lanes) * digits,
         "word_bits": rows * spec.digits * digits,
+        "waiting_bits": rows * spec.outputs[0].range.bits * (spec.places - 1),
     }
 
 

@@ -130,9 +130,10 @@ class Streams:
     def _apart(self, tensor: Tensor, pace: int) -> int:
         """Cycles from position to position, in a row, of what spatial layers make of an input."""
         inputs = [input.tensor for input in self.graph.inputs]
-        cycles = min(self.spread(pace) // tensor.positions for tensor in inputs)
+        spread, most = self.spread(pace), max(tensor.positions for tensor in inputs)
         width = min(tensor.width for tensor in inputs)
-        return cycles * (width // tensor.width) if cycles > 1 else 0
+        # Gaps between positions differ by a cycle at most, and so do those of several together.
+        return spread * (width // tensor.width) // most if spread >= 2 * most else 0
 
     def tensors(self, node: Node) -> list[Tensor]:
         """What ``node`` works on."""

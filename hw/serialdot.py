@@ -1,6 +1,7 @@
 """Sparse constant dot product, a few bits of every sum a cycle: weights are wires."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Signal
@@ -9,7 +10,6 @@ from amaranth.lib.wiring import In, Out
 
 from .dot import Dot
 from .pace import not_after, not_before
-from .pipeline import registered
 
 __all__ = ["SerialDot"]
 
@@ -24,14 +24,14 @@ class SerialDot:
 
     Shapes as for ``dot``: in ``(beats, lanes)``, out ``(beats, rows)``.
 
-    Timing: a beat is taken every ``cycles`` cycles, one more than the widest sum has digits: in
-    between nothing moves, and whether it is taken does not depend on the output. A sum is valid
-    ``latency_cycles`` after its beat, one for each level of adders and for each digit and one more.
-    The whole pipeline stops while the output is held.
+    Timing: a beat is taken every ``cycles`` cycles, one more than the widest sum has digits. A sum
+    is valid ``latency_cycles`` after its beat: one for each level of adders and for each digit, and
+    one for each of the ``places`` where sums wait. Nothing before them ever stops, so no beat is
+    taken that would not find one.
 
     Circuit: sums are exact modulo two to the power of their bits, so nothing in between needs more
-    of them. An adder keeps its carry in a register, which is set anew before a word begins; a
-    shift is a delay, with zeros where a word begins; codes are held, and their digits chosen.
+    of them. An adder keeps its carry in a register, which is set anew between words; a shift is a
+    delay, with zeros where a word begins; codes are held, and their digits chosen.
 
     Source: Hartley, Corbett, "Digit-serial processing techniques", IEEE TCAS 37(6), 1990.
 
@@ -64,6 +64,11 @@ class SerialDot:
         return self.digits + 1
 
     @property
+    def places(self) -> int:
+        """Beats that are on their way if one is taken every ``cycles`` cycles."""
+        return 1 - (-(self.dot.sum_cycles + 1) // self.digits)
+
+    @property
     def graph(self):
         """Its adders."""
         return self.dot.graph
@@ -86,7 +91,7 @@ class SerialDot:
 
     @property
     def latency_cycles(self) -> int:
-        return self.dot.sum_cycles + self.digits + 1
+        return self.dot.sum_cycles + self.digits + self.places
 
     @property
     def interval_cycles(self) -> int:
@@ -169,37 +174,44 @@ class _Component(wiring.Component):
 
 
 class _Words:
-    """Words of digits, the lowest first, that all begin in one cycle and move at one pace."""
+    """Words of digits, the lowest first, that all begin in one cycle."""
 
     def __init__(self, m, spec, i, o):
         self.m, self.spec, self.width = m, spec, spec.digit_bits
-        self.advance, self.take = Signal(name="advance"), Signal(name="take")
+        self.take = Signal(name="take")
         self.digit = Signal(range(spec.digits), name="digit")
-        busy, last = Signal(name="busy"), Signal(name="last")
+        busy, sent = Signal(name="busy"), Signal(name="sent")
+        places = Signal(range(-1, spec.places), init=spec.places - 1)  # the sign says if any
         m.d.comb += [
-            self.advance.eq(~o.valid | o.ready),
-            last.eq(self.digit == spec.digits - 1),
-            # It does not ask the output: else the way of its ready would lead through here.
-            i.ready.eq(~busy),
-            self.take.eq(i.valid & ~busy),
+            i.ready.eq(~busy & (places >= 0)),
+            self.take.eq(i.valid & i.ready),
+            sent.eq(o.valid & o.ready),
         ]
+        m.d.sync += places.eq(places + sent - self.take)
         with m.If(self.take):
             m.d.sync += [busy.eq(1), self.digit.eq(0)]
-        with m.Elif(self.advance & busy):
-            m.d.sync += [busy.eq(~last), self.digit.eq(self.digit + 1)]
-        # For each level: a word begins with the next digit, and one has ended with this.
-        self.begins, self.ended = [Signal(name="begins_0")], [Signal(name="ended_0")]
-        m.d.comb += [self.begins[0].eq(~busy | last), self.ended[0].eq(busy & last)]
+        with m.Elif(busy):
+            m.d.sync += [busy.eq(self.digit != spec.digits - 1), self.digit.eq(self.digit + 1)]
+        # For each level of adders: digits of a word are there. Between two words they are not.
+        self.runs = [busy]
         for level in range(spec.dot.sum_cycles):
-            self.begins.append(self._register(self.begins[level], f"begins_{level + 1}", init=1))
-            self.ended.append(self._register(self.ended[level], f"ended_{level + 1}"))
-        m.d.comb += o.valid.eq(self._register(self.ended[-1], "valid"))
+            runs = Signal(name=f"runs_{level + 1}")
+            m.d.sync += runs.eq(self.runs[level])
+            self.runs.append(runs)
+        # Words wait where their digits were collected, and in registers behind. Each goes on where
+        # the next place is empty: they come so seldom that this costs no time.
+        full = [Signal(name=f"full_{place}") for place in range(spec.places - 1)] + [o.valid]
+        self.moves = []
+        for before, after in pairwise(full):
+            whole = before & ~self.runs[-1] if before is full[0] else before
+            self.moves.append(whole & ~after)
+            with m.If(self.moves[-1]):
+                m.d.sync += [before.eq(0), after.eq(1)]
+        with m.If(self.runs[-1]):
+            m.d.sync += full[0].eq(1)
+        with m.If(sent):
+            m.d.sync += o.valid.eq(0)
         self.count = 0
-
-    def _register(self, value, name, *, init=0):
-        return registered(
-            self.m, self.advance, value, len(value), name, reset_less=False, init=init
-        )
 
     def _name(self, what):
         self.count += 1
@@ -236,7 +248,9 @@ class _Words:
 
     def later(self, digit):
         """A cycle later."""
-        return registered(self.m, self.advance, digit, self.width, self._name("later"))
+        held = Signal(self.width, name=self._name("later"), reset_less=True)
+        self.m.d.sync += held.eq(digit)
+        return held
 
     def shifted(self, digit, places, level):
         """A word times two to the power of ``places``, at its ``level``."""
@@ -251,10 +265,9 @@ class _Words:
     def _cleared(self, bits, level):
         """Bits a cycle later; zeros where a word begins."""
         held = Signal(len(bits), name=self._name("shift"), reset_less=True)
-        with self.m.If(self.advance):
-            self.m.d.sync += held.eq(bits)
-            with self.m.If(self.begins[level]):
-                self.m.d.sync += held.eq(0)
+        self.m.d.sync += held.eq(bits)
+        with self.m.If(~self.runs[level]):
+            self.m.d.sync += held.eq(0)
         return held
 
     def sum(self, a, b, level, *, subtract):
@@ -267,16 +280,22 @@ class _Words:
             bits.append(x ^ y ^ into)
             into = (x & y) | (into & (x ^ y))
         held = Signal(self.width, name=name, reset_less=True)
-        with self.m.If(self.advance):
-            self.m.d.sync += [held.eq(Cat(bits)), carry.eq(into)]
-            with self.m.If(self.begins[level]):
-                self.m.d.sync += carry.eq(int(subtract))
+        self.m.d.sync += [held.eq(Cat(bits)), carry.eq(into)]
+        with self.m.If(~self.runs[level]):
+            self.m.d.sync += carry.eq(int(subtract))
         return held
 
     def deliver(self, lane, digit, row):
-        """Collect the digits of a word."""
+        """Collect the digits of a word, and hand it on."""
         bits = self.spec.digits * self.width
         word = Signal(bits, name=f"word_{row}", reset_less=True)
-        with self.m.If(self.advance):
+        with self.m.If(self.runs[-1]):
             self.m.d.sync += word.eq(Cat(word, digit)[self.width :])
-        self.m.d.comb += lane.eq(word[: len(lane)])
+        word = word[: len(lane)]
+        for place, moves in enumerate(self.moves[:-1], 1):
+            waits = Signal.like(word, name=f"word_{row}_{place}", reset_less=True)
+            with self.m.If(moves):
+                self.m.d.sync += waits.eq(word)
+            word = waits
+        with self.m.If(self.moves[-1]):
+            self.m.d.sync += lane.eq(word)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from sqwire.hw.dot import Dot
 from sqwire.hw.ranges import Range
@@ -62,6 +63,44 @@ def test_component_equals_the_dot_at_once(dot, digit_bits, on_time):
     timing = check_operator(spec, x)
     on_time(spec, timing)
     assert timing.in_cycles[0] == tuple(spec.cycles * k for k in range(x[..., 0].size))
+
+
+@pytest.mark.parametrize(("digit_bits", "places"), [(1, 2), (2, 3), (4, 4)])
+def test_sums_wait_while_the_output_is_held(digit_bits, places):
+    """As many as are on their way when it is not, and none is lost, however long it lasts."""
+    spec = SerialDot(random(6, 60, 0.2, 5, beats=40), digit_bits)
+    assert spec.places == places
+    x = frames(spec).reshape(-1, 60)
+    rng = np.random.default_rng(0)
+    holds = rng.choice([0, 1, spec.cycles, 3 * spec.latency_cycles], len(x))
+    dut, got, most = spec.create(), [], 0
+
+    async def sink(ctx):
+        nonlocal most
+        for beat in range(len(x)):
+            await ctx.tick().repeat(int(holds[beat]) + 1)
+            most = max(most, taken - beat)
+            ctx.set(dut.o.ready, 1)
+            (payload,) = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
+            got.append(list(payload))
+            ctx.set(dut.o.ready, 0)
+
+    async def source(ctx):
+        nonlocal taken
+        ctx.set(dut.i.valid, 1)
+        for beat in x:
+            ctx.set(dut.i.payload, beat.tolist())
+            await ctx.tick().until(dut.i.ready)
+            taken += 1
+
+    taken = 0
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(sink)
+    simulator.add_testbench(source, background=True)
+    simulator.run()
+    assert np.array_equal(got, spec.compute(x))
+    assert most == places
 
 
 def test_beats_that_come_seldom_are_not_mixed_up():
