@@ -42,9 +42,9 @@ def method(name: str, zeros: float, steps: int) -> Method:
     epochs = steps / STEPS_PER_EPOCH
     if name == "Taylor":
         end = 0.4 * epochs
-        return train.Taylor(zeros=zeros, end=end, quantize=end)
+        return train.Taylor(zeros=zeros, end=end, quantize=end, per_channel=True)
     if name == "SQuantizer":
-        return train.SQuantizer(zeros=zeros, scope="global")
+        return train.SQuantizer(zeros=zeros, scope="global", per_channel=True)
     return train.Uniform()
 
 
@@ -109,6 +109,8 @@ def main(arguments: list[str] | None = None) -> None:
         teacher = copy.deepcopy(network) if options.taught else None
         grid: dict[str, Any] = {"input_bits": 8, "input_scale": 1.0, "input_signed": False}
         grid["steps_per_epoch"] = STEPS_PER_EPOCH
+        if options.method != "Uniform":
+            grid["own"] = {"a7": {"per_channel": False}}  # its outputs are compared
         example, _, _ = stacked([renderer.render(SECOND - k) for k in range(1, 5)])
         qat = train.prepare(network, chosen, example, **grid)
         for number, steps in enumerate([options.steps, *options.again]):

@@ -170,23 +170,21 @@ def parse_recipe(text: str, name: str = "recipe") -> Recipe | VisionRecipe:
 def _recipe(given: dict[str, Any]) -> Recipe | VisionRecipe:
     task = given.pop("task", "classification")
     method = _method(table(given.pop("method", {}), "[method] "))
+    layers = table(given.pop("own", {}), "[own] ")
+    own = {name: values(type(method), part, f"[own.{name}] ") for name, part in layers.items()}
     if isinstance(task, str) and task in TASKS:
-        return vision_recipe(task, method, given)
+        return vision_recipe(task, method, own, given)
     if task != "classification":
         raise ValueError(f"task must be classification, {' or '.join(TASKS)}, not {task!r}")
-    made: dict[str, Any] = {"method": method}
+    made: dict[str, Any] = {"method": method, "own": own}
     if isinstance(given.get("data"), str):
         given["data"] = {"name": given["data"]}
     for part, kind in (("data", DataChoice), ("network", NetworkChoice), ("schedule", Schedule)):
         if part in given:
             made[part] = kind(**values(kind, given.pop(part), f"[{part}] "))
     if "float_schedule" in given:
-        own = values(Schedule, given.pop("float_schedule"), "[float_schedule] ")
-        made["float_schedule"] = replace(made.get("schedule", Schedule()), **own)
-    layers = table(given.pop("own", {}), "[own] ")
-    made["own"] = {
-        name: values(type(method), part, f"[own.{name}] ") for name, part in layers.items()
-    }
+        wanted = values(Schedule, given.pop("float_schedule"), "[float_schedule] ")
+        made["float_schedule"] = replace(made.get("schedule", Schedule()), **wanted)
     made.update(values(Recipe, given, "", _PARTS))
     return Recipe(**made)
 

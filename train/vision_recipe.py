@@ -124,8 +124,8 @@ class VisionRecipe:
     """What :func:`sqwire.train.run` does for ``task`` "stereo" or "detection".
 
     The network is trained in plain float first, by ``float_schedule``, then compressed by
-    ``method``, whose epochs are ``steps_per_epoch`` steps. A folder is where the process looks
-    for it; so it is with ``photos``.
+    ``method``, whose epochs are ``steps_per_epoch`` steps, and of which ``own`` gives layers other
+    settings. A folder is where the process looks for it; so it is with ``photos``.
 
     Raises
     ------
@@ -137,6 +137,7 @@ class VisionRecipe:
     data: Any
     network: Any
     method: Method
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedule: StepSchedule = field(default_factory=lambda: StepSchedule(20_000))
     float_schedule: StepSchedule = field(default_factory=lambda: StepSchedule(20_000))
     seed: int = 0
@@ -158,11 +159,13 @@ class VisionRecipe:
             )
 
 
-_PARTS = ("task", "data", "network", "method", "schedule", "float_schedule")
+_PARTS = ("task", "data", "network", "method", "own", "schedule", "float_schedule")
 
 
-def vision_recipe(task: str, method: Method, table: dict[str, Any]) -> VisionRecipe:
-    """The recipe of a TOML table, of which ``task`` and ``method`` are known already."""
+def vision_recipe(
+    task: str, method: Method, own: Mapping[str, Mapping[str, Any]], table: dict[str, Any]
+) -> VisionRecipe:
+    """The recipe of a TOML table, of which the other parameters are known already."""
     data, network = TASKS[task]
     made: dict[str, Any] = {
         "data": data(**values(data, table.pop("data", {}), "[data] ")),
@@ -173,4 +176,4 @@ def vision_recipe(task: str, method: Method, table: dict[str, Any]) -> VisionRec
         given = values(StepSchedule, table.pop(part, {}), f"[{part}] ")
         usual = made[part] = replace(usual, **given)
     made.update(values(VisionRecipe, table, "", _PARTS))
-    return VisionRecipe(task, method=method, **made)
+    return VisionRecipe(task, method=method, own=own, **made)

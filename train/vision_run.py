@@ -57,7 +57,7 @@ def _stages(
     torch.manual_seed(recipe.seed)
     network = task.network()
     float_loss = train("float", 0, network, recipe.float_schedule)
-    grid = {**_GRID, "steps_per_epoch": steps}
+    grid = {**_GRID, "steps_per_epoch": steps, "own": recipe.own}
     qat = prepare(network, recipe.method, task.example(), **grid)
     loss = train("quantized", 1, qat, recipe.schedule)
     # The same numbers in a network for whole pictures.

@@ -65,11 +65,32 @@ def test_two_bits_use_the_mean_of_the_survivors_as_scale():
 def test_sparsify_then_quantize_equals_quantize_then_sparsify_under_one_mask(sigma):
     weight = gaussian(100_000, seed=2)
     mask = weight.abs() >= threshold(weight, sigma)
-    scale = weight.abs().max() / largest_code(4)
-    quantized_first = symmetric(weight, scale, 4) * mask
     coded = codes(SQuantizer(sigma=sigma), weight)
-    assert torch.equal(coded.codes, quantized_first)
-    assert coded.scale == scale
+    assert torch.equal(coded.codes, symmetric(weight, coded.scale, 4) * mask)
+
+
+@pytest.mark.parametrize("bits", [3, 4, 5])
+def test_the_scale_loses_least_and_clips_few_large_weights(bits):
+    """Of a tensor with outliers, and of each channel on its own."""
+    weight = torch.stack([gaussian(1000), gaussian(1000, seed=1).clamp(-1, 1)])
+    weight[0, :3] = 9.0
+    mask = weight.abs() >= 0.5
+    kept = weight * mask
+
+    def error(scale):
+        return (symmetric(kept, scale, bits) * scale - kept).square()
+
+    largest = kept.abs().max() / largest_code(bits)
+    shares = torch.tensor([1.0, 0.85, 0.7, 0.55, 0.4])
+    whole = masked_codes(weight, mask, bits).scale
+    assert whole < largest
+    assert whole == min((largest * share for share in shares), key=lambda s: error(s).sum())
+    each = masked_codes(weight, mask, bits, per_channel=True).scale.flatten()
+    for channel, scale in enumerate(each):
+        own = kept[channel].abs().max() / largest_code(bits)
+        assert scale == min((own * share for share in shares),
+                            key=lambda s: error(s)[channel].sum())  # fmt: skip
+    assert masked_codes(weight, mask, 8).scale == kept.abs().max() / largest_code(8)
 
 
 def test_dot_product_of_codes_times_scale_is_that_of_the_dequantized_weights():

@@ -23,7 +23,8 @@ seed = 3
 steps_per_epoch = 2
 data = {crop = [24, 48], size = [30, 50]}
 network = {name = "twin", smooth = [2, 1]}
-method = {name = "Taylor", zeros = 0.5, end = 1, quantize = 1}
+method = {name = "Taylor", zeros = 0.5, end = 1, quantize = 1, per_channel = true}
+own = {a7 = {per_channel = false}}
 schedule = {steps = 5, batch = 2}
 float_schedule = {steps = 3}
 """
@@ -84,6 +85,9 @@ def test_stereo_from_a_recipe_twice_the_same(tmp_path):
     assert len((one.path / "train.log").read_text().splitlines()) == 5
     assert whole(one.path, (2, 30, 50))["y"].shape == (4, 1, 30, 50)
     assert "head.median" in one.frozen.nodes
+    # Scores with a scale for each disparity would first have to be brought to one.
+    assert [name for name in one.frozen.nodes if name.startswith("a7")] == ["a7"]
+    assert recipe.method.per_channel and recipe.own == {"a7": {"per_channel": False}}
     train.run(recipe, tmp_path / "two")
     for name in FILES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -138,7 +142,8 @@ def test_recipes_that_come_along_name_every_setting(name, parts):
         ("task = 'tracking'", "task must be classification, stereo or detection, not 'tracking'"),
         ("task = ['stereo']", "task must be classification, stereo or detection"),
         ("task = 3", "task must be classification, stereo or detection, not 3"),
-        ("task = 'stereo'\nown = {}", r'among seed, threads, steps_per_epoch, not "own"'),
+        ("task = 'stereo'\nown = {a7 = {zero = 1}}", r'\[own.a7\] keys must be among'),
+        ("task = 'stereo'\nexclude = []", r'among seed, threads, steps_per_epoch, not "exclude"'),
         ("task = 'stereo'\n[data]\ncrop = [8, 9]", "data crop must be height and width, 16 to"),
         ("task = 'stereo'\n[data]\nsize = [99]", r"data size must be .*, not \[99\]"),
         ("task = 'stereo'\n[network]\nname = 'demo'", 'half, quarter or twin, not "demo"'),
