@@ -1,9 +1,10 @@
 """Mean average precision of a detector on the blood cells, as pycocotools computes it.
 
-    python bench/detect.py FOLDER MODEL.onnx [--split test] [--json FILE]
+    python bench/detect.py FOLDER MODEL [--split test] [--json FILE]
 
-FOLDER has the layout of Pascal VOC (JPEGImages, Annotations, ImageSets). The model runs as an
-integer graph; pictures are shrunk to its size by means of whole blocks.
+FOLDER has the layout of Pascal VOC (JPEGImages, Annotations, ImageSets). A MODEL.onnx runs as an
+integer graph, a MODEL.pt holds weights of the network in float, or is the float.pt that training
+works on; pictures are shrunk to its size, or to 320x240, by means of whole blocks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -24,12 +26,14 @@ from pycocotools.cocoeval import COCOeval
 from sqwire.boxes import BCCD_HEAD, Found, decode
 from sqwire.compiler import frontend
 from sqwire.train.detection import shrunk
+from sqwire.train.networks.cells import cells
 from sqwire.train.voc import BCCD, Annotation, load_sample, voc
 
 Detector = Callable[[NDArray[np.uint8]], Found]
 
 THRESHOLD = 0.01
 """Boxes that are less sure than this are not counted, as they change precision by nothing."""
+FLOAT_SIZE = (240, 320)
 
 
 def average_precision(
@@ -84,6 +88,21 @@ def graph_detector(file: Path) -> tuple[Detector, tuple[int, int]]:
     return run, (height, width)
 
 
+def float_detector(file: Path) -> tuple[Detector, tuple[int, int]]:
+    """The detector of blood cells in float, and the size (height, width) of its pictures."""
+    network = cells()
+    state = torch.load(file, weights_only=True)
+    network.load_state_dict(state.get("network", state))
+    network.eval()
+
+    def run(picture: NDArray[np.uint8]) -> Found:
+        with torch.no_grad():
+            output = network(torch.tensor(picture.transpose(2, 0, 1)[None]).float()).numpy()
+        return decode([output[0]], [BCCD_HEAD], FLOAT_SIZE, threshold=THRESHOLD)
+
+    return run, FLOAT_SIZE
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -91,7 +110,8 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    detector, (height, _) = graph_detector(options.model)
+    made = float_detector if options.model.suffix == ".pt" else graph_detector
+    detector, (height, _) = made(options.model)
     truth, found = [], []
     for sample in voc(options.folder, options.split):
         picture, annotation = load_sample(sample)
