@@ -1,10 +1,11 @@
 """Mean average precision of a detector on the blood cells, as pycocotools computes it.
 
-    python bench/detect.py FOLDER MODEL [--split test] [--json FILE]
+    python bench/detect.py FOLDER [NAME=]MODEL ... [--split test] [--json FILE]
 
 FOLDER has the layout of Pascal VOC (JPEGImages, Annotations, ImageSets). A MODEL.onnx runs as an
 integer graph, a MODEL.pt holds weights of the network in float, or is the float.pt that training
-works on; pictures are shrunk to its size, or to 320x240, by means of whole blocks.
+works on; pictures are shrunk to its size, or to 320x240, by means of whole blocks. Prints a table;
+FILE gets the same by name.
 """
 
 from __future__ import annotations
@@ -103,26 +104,36 @@ def float_detector(file: Path) -> tuple[Detector, tuple[int, int]]:
     return run, FLOAT_SIZE
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    made = float_detector if options.model.suffix == ".pt" else graph_detector
-    detector, (height, _) = made(options.model)
+def precision(folder: Path, split: str, model: Path) -> dict[str, float]:
+    """:func:`average_precision` of a model on the pictures of a list."""
+    detector, (height, _) = (float_detector if model.suffix == ".pt" else graph_detector)(model)
     truth, found = [], []
-    for sample in voc(options.folder, options.split):
+    for sample in voc(folder, split):
         picture, annotation = load_sample(sample)
         small, boxes = shrunk(picture, annotation, picture.shape[0] // height)
         truth.append(boxes)
         found.append(detector(small))
-    result = average_precision(truth, found, BCCD)
-    for name, value in result.items():
-        print(f"{name:12}{value:.3f}")
+    return average_precision(truth, found, BCCD)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("model", nargs="+", help="with a name for the table before it, NAME=MODEL")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    heads = (*BCCD, "mAP50", "mAP")
+    print("| model | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
+    results = {}
+    for given in options.model:
+        *name, file = given.rsplit("=", 1)
+        found = precision(options.folder, options.split, Path(file))
+        results["".join(name) or Path(file).stem] = found
+        row = (*(name or [Path(file).stem]), *(f"{found[head]:.3f}" for head in heads))
+        print("| " + " | ".join(row) + " |", flush=True)
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

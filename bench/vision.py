@@ -5,8 +5,8 @@ ULX3S 85F, or, with ``--interval``, for so many cycles a frame whether it fits o
 picture, or a pair of left and right, goes through its Verilog in Verilator, every integer compared
 with the graph; then it is synthesised, placed and routed between shift registers, without the link,
 and the clock that it reaches counts. Stages that are in ``--work`` already, or in the table, are
-not done again. ``--scores FILE`` is what ``bench/stereo.py --json`` (with ``--method``, its name
-there) or ``bench/detect.py --json`` has measured.
+not done again. ``--scores FILE`` is what ``bench/stereo.py --json`` or ``bench/detect.py --json``
+has measured, and ``--method`` the name of the network there.
 
 Results are in ``bench/results/vision.json``, and as a table in ``bench/vision.md``.
 """
@@ -46,10 +46,10 @@ between shift registers, without the link, whose serial line is far slower. Accu
 
 def accuracy(file: Path, method: str) -> str:
     """What a measurement says, in a few words."""
-    found = json.loads(file.read_text())
+    found = json.loads(file.read_text())[method]
     if "mAP50" in found:
         return f"mAP50 {found['mAP50']:.3f}"
-    real = {name: s for name, s in found[method].items() if not name.endswith(" rendered")}
+    real = {name: s for name, s in found.items() if not name.endswith(" rendered")}
     scenes = [scene["all"]["bad2"] for scene in real.values()]
     return f"bad2 {np.mean(scenes):.1f} % over {len(scenes)} real pairs"
 

@@ -85,7 +85,7 @@ class Streams:
             return 0  # rows that are repeated come without a gap
         time = min(self._apart(tensor, pace), pace // tensor.positions)
         bits = tensor.range.bits
-        # Between two sums nothing moves for a cycle.
+        # Between two sums no digit comes for a cycle.
         return next((d for d in DIGITS if d < bits and -(-bits // d) < time), 0)
 
     def spatial(self, node: Node, pace: int) -> Chain:

@@ -236,6 +236,14 @@ class MaxPool:
                     f"padding of the {size} must be less than the kernel reaches ({reach}), "
                     f"not {max(before, after)}: the maximum of nothing is not a number"
                 )
+            first = np.arange(-before, tensor.shape[axis] + after - reach + 1, self.stride[axis])
+            taps = first[:, None] + self.dilation[axis] * np.arange(self.kernel[axis])
+            if not ((taps >= 0) & (taps < tensor.shape[axis])).any(axis=1).all():
+                raise ValueError(
+                    f"each window must see a part of the {size}, and not all does with padding "
+                    f"{before} and {after} and dilation {self.dilation[axis]}: the maximum of "
+                    "nothing is not a number"
+                )
         return _window(self, tensor, tensor.range.lo)
 
 

@@ -39,8 +39,9 @@ def find_sum_pools(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(found(node) for node in graph.nodes))
 
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (remove_dead_channels, find_sum_pools, share_twins)
-"""The passes in order; a graph verifies itself after each."""
+PASSES: tuple[Callable[[Graph], Graph], ...] = (share_twins, remove_dead_channels, find_sum_pools)
+"""The passes in order; a graph verifies itself after each. Twins come first: without channels that
+are dead in one of them only, they would be twins no more."""
 
 
 def optimize(graph: Graph) -> Graph:

@@ -152,7 +152,9 @@ class VisionRecipe:
         if self.steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch must be at least 1, not {self.steps_per_epoch}")
         epochs = self.schedule.steps / self.steps_per_epoch
-        if not self.method.settled(epochs):
+        method: Any = self.method
+        methods = (replace(method, **settings) for settings in ({}, *self.own.values()))
+        if not all(one.settled(epochs) for one in methods):
             raise ValueError(
                 f"the method must have settled by the last step (epoch {epochs:g}), and has not; "
                 "shorten its delay, search or pruning"

@@ -44,6 +44,7 @@ def _stages(
     recipe: VisionRecipe, task: Task, work: Path, out: Path, progress: Progress | None
 ) -> Run:
     steps = recipe.steps_per_epoch
+    grid = {**_GRID, "steps_per_epoch": steps, "own": recipe.own}
 
     def train(name: str, stage: int, network: nn.Module, schedule: StepSchedule) -> float:
         total = -(-schedule.steps // steps)
@@ -56,8 +57,9 @@ def _stages(
 
     torch.manual_seed(recipe.seed)
     network = task.network()
+    with torch.random.fork_rng():  # what cannot be prepared is said before hours of training
+        prepare(network, recipe.method, task.example(), **grid)
     float_loss = train("float", 0, network, recipe.float_schedule)
-    grid = {**_GRID, "steps_per_epoch": steps, "own": recipe.own}
     qat = prepare(network, recipe.method, task.example(), **grid)
     loss = train("quantized", 1, qat, recipe.schedule)
     # The same numbers in a network for whole pictures.

@@ -105,10 +105,26 @@ BETWEEN = [
 @pytest.mark.parametrize("op", BETWEEN, ids=lambda op: type(op).__name__)
 def test_dead_channels_go_through_what_lies_between(op):
     net = Net()
-    a = net.layer("input:x", [[1, 2], [2, -1], [3, 1], [1, 1]])
+    a = net.layer("input:x", [[1, 2], [2, -1], [3, 1], [1, 1], [2, 1]])
     between = net.add(op, a)
-    last = net.layer(between, [[1, 0, 2, 0], [3, 0, 1, 0]])
+    last = net.layer(between, [[1, 0, 2, 0, 0], [3, 0, 1, 0, 0]])
     check(net.graph(last), {a: 2, between: 2, last: 2})
+
+
+@pytest.mark.parametrize(
+    ("channels", "read", "left"), [(16, 5, 8), (12, 5, 8), (12, 9, 12), (6, 3, 4), (7, 3, 3)]
+)
+def test_channels_that_could_be_taken_a_few_at_a_time_still_can(channels, read, left):
+    """8 together, 4 or 2, as all are a multiple of it; between layers alone none of this holds."""
+    net = Net()
+    a = net.layer("input:x", [[1, 2]] * channels)
+    between = net.add(ops.Resize((2, 2)), a)
+    last = net.layer(between, [[1] * read + [0] * (channels - read)])
+    check(net.graph(last), {a: left, between: left})
+    net = Net()
+    a = net.layer("input:x", [[1, 2]] * channels)
+    last = net.layer(a, [[1] * read + [0] * (channels - read)])
+    check(net.graph(last), {a: read})
 
 
 def test_a_pad_that_is_not_zero_keeps_its_channel():
@@ -121,11 +137,11 @@ def test_a_pad_that_is_not_zero_keeps_its_channel():
 
 def test_dead_channels_go_through_concatenations():
     net = Net()
-    a = net.layer("input:x", [[1, 2], [2, -1]])
+    a = net.layer("input:x", [[1, 2], [2, -1], [1, 1]])
     b = net.layer("input:x", [[3, 1], [1, 1], [2, 2]])
     up = net.add(ops.Resize((1, 1)), b)
     both = net.add(ops.Concat(), a, up)
-    last = net.layer(both, [[0, 1, 2, 0, 0], [0, 1, 0, 0, 1]])
+    last = net.layer(both, [[0, 1, 0, 2, 0, 0], [0, 1, 0, 0, 0, 1]])
     check(net.graph(last), {a: 1, b: 2, up: 2, both: 3})
 
 

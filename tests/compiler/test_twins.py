@@ -10,6 +10,7 @@ from sqwire.compiler.choose import Target
 from sqwire.compiler.folding import Fold, units
 from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
+from sqwire.compiler.passes import optimize
 from sqwire.compiler.plan import plan
 from sqwire.compiler.twins import share_twins
 from sqwire.hw.ranges import Range
@@ -191,3 +192,20 @@ def test_columns_of_nothing_and_of_tensors_that_differ_are_refused():
         ops_vision.Every(0, 0).infer(tensor)
     with pytest.raises(ValueError, match="all shapes must be equal"):
         ops_vision.Alternate().infer(tensor, replace(tensor, width=4))
+
+
+def test_twins_of_which_other_channels_are_read_stay_twins():
+    """Both keep what one of them needs."""
+    towers = Towers(height=10, width=12).layer("a", 6).layer("b", 9)
+    both = towers.add("both", ops.Concat(), *towers.tops)
+    weight = np.random.default_rng(0).integers(1, 4, (3, 1, 1, 18))
+    weight[..., [0, 1, 11, 17]] = 0
+    heads = (ops.Linear(weight[:n], np.zeros(n, int)) for n in (1, 2))
+    towers.tops = [
+        towers.act(towers.add(f"last{n}", head, both), n) for n, head in enumerate(heads, 1)
+    ]
+    graph = towers.graph()
+    made = optimize(graph)
+    assert len(linears(graph)) == 8 and len(linears(made)) == 6
+    assert len(made["b0"].op.weight) == 9
+    assert np.array_equal(made.run(codes(graph)), graph.run(codes(graph)))

@@ -120,6 +120,13 @@ def test_an_interrupted_training_goes_on(tmp_path):
     whole(tmp_path / "out", (2, 30, 50))
 
 
+def test_a_layer_that_is_not_there_is_said_before_training(tmp_path):
+    recipe = train.parse_recipe(STEREO.replace("a7", "a8"))
+    with pytest.raises(ValueError, match='"a8" must select layers'):
+        train.run(recipe, tmp_path / "out")
+    assert not list(tmp_path.glob("*/float.pt"))
+
+
 @pytest.mark.parametrize(
     ("name", "parts"), [("stereo", (Scenes, Stereo)), ("bccd", (Boxes, Cells))]
 )
@@ -144,6 +151,7 @@ def test_recipes_that_come_along_name_every_setting(name, parts):
         ("task = ['stereo']", "task must be classification, stereo or detection"),
         ("task = 3", "task must be classification, stereo or detection, not 3"),
         ("task = 'stereo'\nown = {a7 = {zero = 1}}", r'\[own.a7\] keys must be among'),
+        ("task = 'stereo'\nown = {a7 = {delay = 300}}", "must have settled by the last step"),
         ("task = 'stereo'\nexclude = []", r'among seed, threads, steps_per_epoch, not "exclude"'),
         ("task = 'stereo'\n[data]\ncrop = [8, 9]", "data crop must be height and width, 16 to"),
         ("task = 'stereo'\n[data]\nsize = [99]", r"data size must be .*, not \[99\]"),

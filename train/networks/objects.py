@@ -15,7 +15,8 @@ def _unit(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Seque
 
 
 class Objects(nn.Module):
-    """Twelve 3x3 units down to a 32nd of the size; features come back to a 16th and are added.
+    """Eleven 3x3 units down to a 32nd of the size; features come back to a 16th, are added, and go
+    through one more.
 
     Input (frames, 3, height, width), multiples of 32; output the raw heads (frames, 3 * (5 +
     classes), height / 32, width / 32) and the same at a 16th, laid out as
