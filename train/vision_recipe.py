@@ -137,12 +137,12 @@ class VisionRecipe:
     data: Any
     network: Any
     method: Method
-    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedule: StepSchedule = field(default_factory=lambda: StepSchedule(20_000))
     float_schedule: StepSchedule = field(default_factory=lambda: StepSchedule(20_000))
     seed: int = 0
     threads: int = 1
     steps_per_epoch: int = 100
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
