@@ -93,7 +93,10 @@ def float_detector(file: Path) -> tuple[Detector, tuple[int, int]]:
     """The detector of blood cells in float, and the size (height, width) of its pictures."""
     network = cells()
     state = torch.load(file, weights_only=True)
-    network.load_state_dict(state.get("network", state))
+    try:
+        network.load_state_dict(state.get("network", state))
+    except RuntimeError as error:
+        raise SystemExit(f"{file}: must be weights of networks.cells() as it is: {error}") from None
     network.eval()
 
     def run(picture: NDArray[np.uint8]) -> Found:

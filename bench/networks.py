@@ -3,8 +3,8 @@
 The structures are those of ResNet-18, MobileNet-v2, YOLOv3-tiny and a detector with two heads, all
 in :mod:`sqwire.train.networks`; their weights are **drawn by lot**, most of them zero, as are the
 images: cycles and area depend on how many weights there are and where, not on what they were
-trained for. Stages, each of which is
-kept in ``DIR`` and in the table, so that an interrupted run goes on:
+trained for. Stages, each of which is kept in ``DIR`` and in the table, so that an interrupted run
+goes on:
 
 export (float network, pruned, quantized, QONNX), compile (integer graph, plan, Verilog), frame (one
 whole frame through the Verilog in Verilator, every integer compared with the graph), synth (Yosys

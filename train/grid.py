@@ -16,7 +16,8 @@ __all__ = [
 
 _TERNARY = 0.7
 _GAUSSIAN = {3: 0.64, 4: 0.35, 5: 0.19}
-# Scales that are tried at 3 to 5 bits, as shares of the one that reaches the largest weight.
+# Scales that are tried at so many bits, as shares of the one that reaches the largest weight.
+_TRIED = (3, 4, 5)
 _SHARES = (0.85, 0.7, 0.55, 0.4)
 
 
@@ -98,7 +99,7 @@ def _scale(kept: Tensor, mask: Tensor, bits: int, per_channel: bool) -> Tensor:
         count = _over(mask.to(kept.dtype), "sum", per_channel).clamp(min=1)
         return _floor(_over(kept.abs(), "sum", per_channel) / count)
     largest = _floor(_over(kept.abs(), "max", per_channel) / largest_code(bits))
-    if bits not in _GAUSSIAN:
+    if bits not in _TRIED:
         return largest
     best, least = largest, _error(kept, largest, bits, per_channel)
     for share in _SHARES:
