@@ -42,18 +42,24 @@ def symmetric(weight: Tensor, scale: Tensor, bits: int) -> Tensor:
 
 
 def masked_codes(
-    weight: Tensor, mask: Tensor, bits: int, *, per_channel: bool = False, masked: bool = False
+    weight: Tensor,
+    mask: Tensor,
+    bits: int,
+    *,
+    per_channel: bool = False,
+    masked: bool = False,
+    clip: bool = False,
 ) -> Coded:
     """Codes and scale of what a mask keeps, with straight-through gradient.
 
-    ``scale = max|w| / (2^(bits-1) - 1)`` over the survivors, or at 3 to 5 bits 0.85, 0.7, 0.55 or
-    0.4 of it, whichever has the least squared error: a few large weights may be clipped. With 2
-    bits it is their mean magnitude. Of the whole tensor, or of each output channel (the first
-    axis). No gradient goes to the scale. The gradient of ``scale * code`` is 1 to every weight,
-    pruned ones included, unless ``masked``, which stops it there.
+    ``scale = max|w| / (2^(bits-1) - 1)`` over the survivors, with 2 bits their mean magnitude.
+    With ``clip``, at 3 to 5 bits, it is that, 0.85, 0.7, 0.55 or 0.4 of it, whichever has the least
+    squared error: a few large weights may be clipped. Of the whole tensor, or of each output
+    channel (the first axis). No gradient goes to the scale. The gradient of ``scale * code`` is 1
+    to every weight, pruned ones included, unless ``masked``, which stops it there.
     """
     kept = weight.detach() * mask
-    scale = _scale(kept, mask, bits, per_channel)
+    scale = _scale(kept, mask, bits, per_channel, clip)
     codes = symmetric(kept, scale, bits)
     real = weight / scale
     if masked:
@@ -94,12 +100,12 @@ def keep_largest(scores: Tensor, zeros: float) -> Tensor:
     return mask.reshape(scores.shape)
 
 
-def _scale(kept: Tensor, mask: Tensor, bits: int, per_channel: bool) -> Tensor:
+def _scale(kept: Tensor, mask: Tensor, bits: int, per_channel: bool, clip: bool) -> Tensor:
     if bits == 2:
         count = _over(mask.to(kept.dtype), "sum", per_channel).clamp(min=1)
         return _floor(_over(kept.abs(), "sum", per_channel) / count)
     largest = _floor(_over(kept.abs(), "max", per_channel) / largest_code(bits))
-    if bits not in _TRIED:
+    if not clip or bits not in _TRIED:
         return largest
     best, least = largest, _error(kept, largest, bits, per_channel)
     for share in _SHARES:

@@ -66,7 +66,7 @@ class GradualPruning:
     def codes(self, weights: Weights) -> Coded:
         return masked_codes(
             weights.weight, weights.mask, self.weight_bits,
-            per_channel=self.per_channel, masked=True,
+            per_channel=self.per_channel, masked=True, clip=True,
         )  # fmt: skip
 
     def bits(self, weights: Weights) -> int:

@@ -82,15 +82,16 @@ def test_the_scale_loses_least_and_clips_few_large_weights(bits):
 
     largest = kept.abs().max() / largest_code(bits)
     shares = torch.tensor([1.0, 0.85, 0.7, 0.55, 0.4])
-    whole = masked_codes(weight, mask, bits).scale
+    assert masked_codes(weight, mask, bits).scale == largest
+    whole = masked_codes(weight, mask, bits, clip=True).scale
     assert whole < largest
     assert whole == min((largest * share for share in shares), key=lambda s: error(s).sum())
-    each = masked_codes(weight, mask, bits, per_channel=True).scale.flatten()
+    each = masked_codes(weight, mask, bits, per_channel=True, clip=True).scale.flatten()
     for channel, scale in enumerate(each):
         own = kept[channel].abs().max() / largest_code(bits)
         assert scale == min((own * share for share in shares),
                             key=lambda s: error(s)[channel].sum())  # fmt: skip
-    assert masked_codes(weight, mask, 8).scale == kept.abs().max() / largest_code(8)
+    assert masked_codes(weight, mask, 8, clip=True).scale == kept.abs().max() / largest_code(8)
 
 
 def test_dot_product_of_codes_times_scale_is_that_of_the_dequantized_weights():
