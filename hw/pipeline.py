@@ -40,9 +40,9 @@ class Pipeline:
         return registered(self.m, self.advance, value, shape, name, reset_less=reset_less)
 
 
-def registered(m, advance, value, shape, name, *, reset_less=True, init=0):
+def registered(m, advance, value, shape, name, *, reset_less=True):
     """``value`` a cycle later, where a cycle with ``advance`` high counts."""
-    held = Signal(shape, name=name, reset_less=reset_less, init=init)
+    held = Signal(shape, name=name, reset_less=reset_less)
     with m.If(advance):
         m.d.sync += held.eq(value)
     return held
