@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sqwire.compiler import codec, frontend, ops
+from sqwire.compiler.dead import remove_dead_channels
 from sqwire.compiler.errors import CompileError
 from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
@@ -115,6 +116,33 @@ def test_passes_leave_the_result_unchanged(residual_model, step, seed):
     assert np.array_equal(step(graph).run(codes), graph.run(codes))
 
 
+def without(graph: Graph, name, channel) -> Graph:
+    """``graph`` with no weight on one input channel of a ``Linear``."""
+    op = graph[name].op
+    weight = op.weight.copy()
+    weight[..., channel] = 0
+    new = replace(graph[name], op=replace(op, weight=weight))
+    return replace(graph, nodes=tuple(new if n.name == name else n for n in graph.nodes))
+
+
+def test_a_channel_that_nobody_reads_is_removed(graph):
+    alive = [c for c, r in enumerate(graph.tensors["conv1.act"].ranges) if r.hi > 0]
+    pruned = without(graph, "conv2", alive[0])
+    smaller = remove_dead_channels(pruned)
+    assert smaller.tensors["conv1.act"].channels == len(alive) - 1
+    assert np.array_equal(smaller.run(frames(graph)), pruned.run(frames(graph)))
+
+
+def test_the_last_channel_stays(graph):
+    pruned = graph
+    for channel in range(4):
+        pruned = without(pruned, "conv2", channel)
+    assert remove_dead_channels(pruned).tensors["conv1.act"].channels == 1
+    assert np.array_equal(
+        remove_dead_channels(pruned).run(frames(graph)), pruned.run(frames(graph))
+    )
+
+
 def linear(weight, **layer):
     """``graph`` of one ``Linear`` on a frame of 4x4."""
     channels = weight.shape[3]
@@ -150,6 +178,13 @@ def test_a_linear_that_adds_up_each_channel_is_a_sum_pool(kernel, stride):
 def test_any_other_linear_stays(factor, layer):
     weight = np.broadcast_to(factor * np.eye(3, dtype=int)[:, None, None], (3, 2, 2, 3))
     assert isinstance(find_sum_pools(linear(weight, **layer))["l"].op, ops.Linear)
+
+
+def test_a_pool_of_which_a_window_sees_only_padding_is_refused():
+    pool = ops.MaxPool((2, 2), (2, 2), (1,) * 4, (2, 2))
+    assert pool.infer(ops.Tensor(2, 2, (Range(-5, 2),))).shape == (1, 1, 1)
+    with pytest.raises(ValueError, match="each window must see a part of the height"):
+        pool.infer(ops.Tensor(1, 1, (Range(-5, 2),)))
 
 
 def test_reference_values_beside_the_grid_are_refused(graph):
