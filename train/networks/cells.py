@@ -9,14 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..candidates import Candidates
+from .units import unit
 
 __all__ = ["Cells", "cells"]
-
-
-def _unit(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)
-    nn.init.kaiming_normal_(conv.weight)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU())
 
 
 class Cells(nn.Module):
@@ -35,14 +30,14 @@ class Cells(nn.Module):
         super().__init__()
         two, four, six = 2 * width, 4 * width, 6 * width
         self.fine = nn.Sequential(
-            _unit(3, width, stride=2), _unit(width, two, stride=2), _unit(two, two),
-            _unit(two, four, stride=2), _unit(four, four), _unit(four, four),
+            unit(3, width, stride=2), unit(width, two, stride=2), unit(two, two),
+            unit(two, four, stride=2), unit(four, four), unit(four, four),
         )  # fmt: skip
         self.coarse = nn.Sequential(
-            _unit(four, six, stride=2), _unit(six, six), _unit(six, four, 1),
+            unit(four, six, stride=2), unit(six, six), unit(six, four, 1),
             nn.Upsample(scale_factor=2),
         )  # fmt: skip
-        self.last = _unit(four, four)
+        self.last = unit(four, four)
         self.head = nn.Conv2d(four, 5 + classes, 1)
         nn.init.normal_(self.head.weight, std=0.01)
         bias: Any = self.head.bias

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from .units import unit
+
 __all__ = ["Objects", "objects"]
 
 _ANCHORS = 3
-
-
-def _unit(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU())
 
 
 class Objects(nn.Module):
@@ -28,14 +25,14 @@ class Objects(nn.Module):
         outputs = _ANCHORS * (5 + classes)
         two, four, eight, twelve = 2 * width, 4 * width, 8 * width, 12 * width
         self.fine = nn.Sequential(
-            _unit(3, width, stride=2), _unit(width, two, stride=2), _unit(two, two),
-            _unit(two, four, stride=2), _unit(four, four), _unit(four, four),
-            _unit(four, eight, stride=2), _unit(eight, eight), _unit(eight, eight),
+            unit(3, width, stride=2), unit(width, two, stride=2), unit(two, two),
+            unit(two, four, stride=2), unit(four, four), unit(four, four),
+            unit(four, eight, stride=2), unit(eight, eight), unit(eight, eight),
         )  # fmt: skip
-        self.coarse = nn.Sequential(_unit(eight, twelve, stride=2), _unit(twelve, twelve))
+        self.coarse = nn.Sequential(unit(eight, twelve, stride=2), unit(twelve, twelve))
         self.head1 = nn.Conv2d(twelve, outputs, 1)
-        self.up = nn.Sequential(_unit(twelve, eight, 1), nn.Upsample(scale_factor=2))
-        self.last = _unit(eight, eight)
+        self.up = nn.Sequential(unit(twelve, eight, 1), nn.Upsample(scale_factor=2))
+        self.last = unit(eight, eight)
         self.head2 = nn.Conv2d(eight, outputs, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

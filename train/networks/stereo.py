@@ -14,14 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ..matching import CostVolume, Disparity, PadCrop
+from .units import unit
 
 __all__ = ["Stereo", "stereo_half", "stereo_quarter", "stereo_twin"]
-
-
-def _unit(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)
-    nn.init.kaiming_normal_(conv.weight)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU())
 
 
 class Stereo(nn.Module):
@@ -72,20 +67,20 @@ class Stereo(nn.Module):
         factor, channels = 1, 1
         units = []
         for out, stride in tower:
-            units.append(_unit(channels, out, stride=stride))
+            units.append(unit(channels, out, stride=stride))
             channels, factor = out, factor * stride
         self.shifts, self.factor = shifts, factor
-        self.tower = nn.Sequential(*units, _unit(channels, descriptor, 1))
+        self.tower = nn.Sequential(*units, unit(channels, descriptor, 1))
         self.cost = CostVolume(shifts)
         self.match = nn.Sequential(nn.BatchNorm2d(shifts), nn.ReLU())
         nn.init.constant_(self.match[0].weight, 0.5)  # type: ignore[arg-type]
         second, third, fourth, fifth, sixth = widths
-        self.a1 = _unit(shifts + descriptor, shifts)
-        self.a2, self.a3 = _unit(shifts, second, stride=2), _unit(second, third)
-        self.a4, self.a5 = _unit(third, fourth, stride=2), _unit(fourth, fifth)
-        self.u1 = nn.Sequential(_unit(fifth, third, 1), nn.Upsample(scale_factor=2))
-        self.a6 = _unit(2 * third, sixth)
-        self.u2 = nn.Sequential(_unit(sixth, shifts, 1), nn.Upsample(scale_factor=2))
+        self.a1 = unit(shifts + descriptor, shifts)
+        self.a2, self.a3 = unit(shifts, second, stride=2), unit(second, third)
+        self.a4, self.a5 = unit(third, fourth, stride=2), unit(fourth, fifth)
+        self.u1 = nn.Sequential(unit(fifth, third, 1), nn.Upsample(scale_factor=2))
+        self.a6 = unit(2 * third, sixth)
+        self.u2 = nn.Sequential(unit(sixth, shifts, 1), nn.Upsample(scale_factor=2))
         self.a7 = nn.Conv2d(2 * shifts, shifts, 3, padding=1, bias=False)
         below, aside = (0, 0) if size is None else (-s % (4 * factor) for s in size)
         self.pad = PadCrop((0, 0, below, aside)) if below or aside else nn.Identity()
