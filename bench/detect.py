@@ -130,10 +130,10 @@ def main() -> None:
     print("| model | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
     results = {}
     for given in options.model:
-        *name, file = given.rsplit("=", 1)
-        found = precision(options.folder, options.split, Path(file))
-        results["".join(name) or Path(file).stem] = found
-        row = (*(name or [Path(file).stem]), *(f"{found[head]:.3f}" for head in heads))
+        name, _, file = given.rpartition("=")
+        name = name or Path(file).stem
+        found = results[name] = precision(options.folder, options.split, Path(file))
+        row = (name, *(f"{found[head]:.3f}" for head in heads))
         print("| " + " | ".join(row) + " |", flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")

@@ -56,11 +56,11 @@ def _stages(
         return task.fit(network, schedule, stage, report, work / f"{name}.pt")
 
     torch.manual_seed(recipe.seed)
-    network = task.network()
+    network, example = task.network(), task.example()
     with torch.random.fork_rng():  # what cannot be prepared is said before hours of training
-        prepare(network, recipe.method, task.example(), **grid)
+        prepare(network, recipe.method, example, **grid)
     float_loss = train("float", 0, network, recipe.float_schedule)
-    qat = prepare(network, recipe.method, task.example(), **grid)
+    qat = prepare(network, recipe.method, example, **grid)
     loss = train("quantized", 1, qat, recipe.schedule)
     # The same numbers in a network for whole pictures.
     final = prepare(task.network(whole=True), recipe.method, task.example(whole=True), **grid)

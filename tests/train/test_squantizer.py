@@ -65,8 +65,11 @@ def test_two_bits_use_the_mean_of_the_survivors_as_scale():
 def test_sparsify_then_quantize_equals_quantize_then_sparsify_under_one_mask(sigma):
     weight = gaussian(100_000, seed=2)
     mask = weight.abs() >= threshold(weight, sigma)
+    scale = weight.abs().max() / largest_code(4)
+    quantized_first = symmetric(weight, scale, 4) * mask
     coded = codes(SQuantizer(sigma=sigma), weight)
-    assert torch.equal(coded.codes, symmetric(weight, coded.scale, 4) * mask)
+    assert torch.equal(coded.codes, quantized_first)
+    assert coded.scale == scale
 
 
 @pytest.mark.parametrize("bits", [3, 4, 5])
