@@ -1,10 +1,10 @@
 """``python bench/networks.py --work DIR``: large networks of random weights, plan to netlist.
 
-The structures are those of ResNet-18, MobileNet-v2, YOLOv3-tiny and a detector with two heads, all
-in :mod:`sqwire.train.networks`; their weights are **drawn by lot**, most of them zero, as are the
-images: cycles and area depend on how many weights there are and where, not on what they were
-trained for. Stages, each of which is kept in ``DIR`` and in the table, so that an interrupted run
-goes on:
+The structures are those of ResNet-18, MobileNet-v2, YOLOv3-tiny, a detector with two heads and the
+stereo network for pairs of 1242x375, all in :mod:`sqwire.train.networks`; their weights are **drawn
+by lot**, most of them zero, as are the images: cycles and area depend on how many weights there are
+and where, not on what they were trained for. Stages, each of which is kept in ``DIR`` and in the
+table, so that an interrupted run goes on:
 
 export (float network, pruned, quantized, QONNX), compile (integer graph, plan, Verilog), frame (one
 whole frame through the Verilog in Verilator, every integer compared with the graph), synth (Yosys
@@ -44,6 +44,7 @@ from sqwire.compiler.errors import CompileError
 from sqwire.hw.ports import as_tuple
 from sqwire.sim.network import simulate_build
 from sqwire.train import networks
+from sqwire.train.networks.stereo import stereo_quarter
 
 RESULTS = Path(__file__).parent / "results" / "networks.json"
 BOARD = "ulx3s_85f"
@@ -51,10 +52,11 @@ BOARD = "ulx3s_85f"
 
 @dataclass(frozen=True)
 class Case:
-    """A network, the size of its images, and the share of zeros of a layer by name and module."""
+    """A network, its images (channels, height, width), and the share of zeros of a layer by name
+    and module."""
 
     make: Callable[[], nn.Module]
-    size: int
+    images: tuple[int, int, int]
     zeros: Callable[[str, nn.Module], float]
 
 
@@ -62,12 +64,23 @@ def _mobilenet_zeros(name: str, layer: nn.Module) -> float:
     return 0.95 if getattr(layer, "kernel_size", None) == (1, 1) else 0.0
 
 
+def _resnet_zeros(name: str, _: nn.Module) -> float:
+    return 0.8 if name == "conv1" else 0.99
+
+
+def _stereo_zeros(name: str, _: nn.Module) -> float:
+    return 0.5 if name == "tower.0.0" else 0.95  # nine weights a filter are all it has
+
+
 CASES = {
-    "resnet18": Case(networks.resnet18, 224, lambda name, _: 0.8 if name == "conv1" else 0.99),
-    "mobilenet_v2": Case(networks.mobilenet_v2, 224, _mobilenet_zeros),
-    "yolov3_tiny": Case(networks.yolov3_tiny, 416, lambda *_: 0.98),
-    "objects": Case(networks.objects, 416, lambda *_: 0.95),
-    "resnet18_small": Case(networks.resnet18, 32, lambda name, _: 0.8 if name == "conv1" else 0.99),
+    "resnet18": Case(networks.resnet18, (3, 224, 224), _resnet_zeros),
+    "mobilenet_v2": Case(networks.mobilenet_v2, (3, 224, 224), _mobilenet_zeros),
+    "yolov3_tiny": Case(networks.yolov3_tiny, (3, 416, 416), lambda *_: 0.98),
+    "objects": Case(networks.objects, (3, 416, 416), lambda *_: 0.95),
+    "stereo_quarter": Case(
+        lambda: stereo_quarter((375, 1242), smooth=(3, 2, 1)), (2, 375, 1242), _stereo_zeros
+    ),
+    "resnet18_small": Case(networks.resnet18, (3, 32, 32), _resnet_zeros),
 }
 
 
@@ -91,7 +104,7 @@ def export(case: Case, file: Path) -> None:
     model = case.make()
     prune_at_random(model, case.zeros)
     lot = torch.Generator().manual_seed(1)
-    images = (torch.rand((4, 3, case.size, case.size), generator=lot) * 255).round() / 255
+    images = (torch.rand((4, *case.images), generator=lot) * 255).round() / 255
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
