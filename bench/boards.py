@@ -79,7 +79,7 @@ def route(build, board):
     with tempfile.TemporaryDirectory() as folder:
         try:
             result = run_flow(
-                build.path / "design.il", TOP, *build.inputs, *build.outputs, board, Path(folder),
+                build.path / "design.il", TOP, build.inputs, build.outputs, board, Path(folder),
                 formats=formats_of(build), require_clock=False,
                 cycles_per_frame=build.plan.cycles_per_frame,
             )  # fmt: skip

@@ -152,7 +152,7 @@ def measure_area(weight, lanes, ring, multiplier, seeds, *, size=14, by_input=Fa
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "design.il").write_text(emit_rtlil(network))
-        shell = Shell(*network.inputs, *network.outputs)
+        shell = Shell(network.inputs, network.outputs)
         (work / "shell.il").write_text(shell.to_rtlil(TOP))
         cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP, board)
         row |= cells.to_json()
@@ -166,7 +166,7 @@ def measure_area(weight, lanes, ring, multiplier, seeds, *, size=14, by_input=Fa
                 routed.mkdir()
                 try:
                     result = run_flow(
-                        work / "design.il", TOP, *network.inputs, *network.outputs,
+                        work / "design.il", TOP, network.inputs, network.outputs,
                         board, routed, clock_hz=ROUTE_CLOCK_HZ, seed=seed, bare=True,
                         require_clock=False,
                     )  # fmt: skip

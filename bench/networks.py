@@ -196,7 +196,7 @@ def routed(build: Build, work: Path, clock_mhz: float) -> dict[str, Any]:
     if not (work / "synth.json").is_file():
         work.mkdir(parents=True, exist_ok=True)
         run_flow(
-            build.path / "design.il", TOP, build.inputs[0], build.outputs[0], find_board(BOARD),
+            build.path / "design.il", TOP, build.inputs, build.outputs, find_board(BOARD),
             work, clock_hz=clock_mhz * 1e6, bare=True, require_clock=False,
             cycles_per_frame=build.plan.cycles_per_frame,
             progress=lambda stage: print(f"{build.path.name}: {stage}", flush=True),

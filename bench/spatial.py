@@ -101,7 +101,7 @@ def measure(name, task, route):
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "design.il").write_text(emit_rtlil(built))
-        shell = Shell(*built.inputs, *built.outputs)
+        shell = Shell(built.inputs, built.outputs)
         (work / "shell.il").write_text(shell.to_rtlil(TOP))
         start = time.monotonic()
         cells, _, _ = yosys.synthesize(Workshop(work, work, lambda _: None), TOP, BOARD)
@@ -110,7 +110,7 @@ def measure(name, task, route):
             routed = work / "routed"
             routed.mkdir()
             result = run_flow(
-                work / "design.il", TOP, *built.inputs, *built.outputs,
+                work / "design.il", TOP, built.inputs, built.outputs,
                 BOARD, routed, clock_hz=ROUTE_CLOCK_HZ, bare=True, require_clock=False,
             )  # fmt: skip
             row["fmax_mhz"] = round(result.fmax_hz / 1e6, 1)

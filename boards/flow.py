@@ -98,8 +98,8 @@ def synth(
             result = run_flow(
                 build.path / "design.il",
                 TOP,
-                build.inputs[0],
-                build.outputs[0],
+                build.inputs,
+                build.outputs,
                 board,
                 work,
                 clock_hz=clock_hz,
@@ -147,8 +147,8 @@ def _without_board(
 def run_flow(
     design_il: Path,
     top: str,
-    port_in: Port,
-    port_out: Port,
+    inputs: tuple[Port, ...],
+    outputs: tuple[Port, ...],
     board: Board,
     folder: Path,
     *,
@@ -164,9 +164,10 @@ def run_flow(
 ) -> SynthResult:
     """The flow on plain files: module ``top`` of ``design_il`` to :data:`ARTEFACTS` in ``folder``.
 
-    ``top`` has the ports of :class:`sqwire.hw.network.Network`. ``folder`` must exist and is the
-    caller's own; ``synth.json`` is written last, so where it is, all is. ``logs`` is where logs
-    go, ``folder`` if None. ``formats`` are the shapes of the frames, one position high if None.
+    ``top`` has the ports of :class:`sqwire.hw.network.Network`, ``inputs`` and ``outputs`` are
+    their layouts; the link takes one of each. ``folder`` must exist and is the caller's own;
+    ``synth.json`` is written last, so where it is, all is. ``logs`` is where logs go, ``folder`` if
+    None. ``formats`` are the shapes of the frames, one position high if None.
     ``bare`` puts the network between shift registers (:class:`sqwire.boards.shell.Shell`) instead
     of the link, at pins anywhere and without a PLL: to measure it, not to use it. Other
     parameters and errors as for :func:`synth`.
@@ -176,9 +177,9 @@ def run_flow(
     source = design_il.read_bytes()
     digest = hashlib.sha256(source).hexdigest()
     if bare:
-        shell, pins = Shell(port_in, port_out).to_rtlil(top), ""
+        shell, pins = Shell(inputs, outputs).to_rtlil(top), ""
     else:
-        formats = formats or formats_of_ports(port_in, port_out)
+        formats = formats or formats_of_ports(*inputs, *outputs)
         around = top_for(board, formats, digest, clock_hz=clock_hz, baud=baud)
         shell, pins = around.to_rtlil(top), FAMILIES[board.family].constraints(board)
     workshop = Workshop(folder, folder if logs is None else logs, progress)

@@ -192,9 +192,9 @@ def design(tmp_path_factory):
 def flow(design):
     """Runs the flow for the small network in a folder."""
 
-    def run(folder, *, board=None, design=design, port_in=PORT, **options):
+    def run(folder, *, board=None, design=design, ports=((PORT,), (PORT,)), **options):
         board = board or find_board("ulx3s_85f")
-        return run_flow(design, "sqwire_top", port_in, PORT, board, folder, **options)
+        return run_flow(design, "sqwire_top", *ports, board, folder, **options)
 
     return run
 

@@ -17,10 +17,11 @@ from sqwire.boards.families import FAMILIES
 from sqwire.boards.families.ecp5 import ECP5
 from sqwire.boards.families.gowin import GOWIN
 from sqwire.boards.families.ice40 import ICE40
-from sqwire.boards.flow import ARTEFACTS
+from sqwire.boards.flow import ARTEFACTS, run_flow
 from sqwire.boards.report import Cells, SynthResult
 from sqwire.boards.tools import Workshop
 from sqwire.boards.yosys import synthesize
+from sqwire.compiler.emit import TOP
 
 ULX3S = find_board("ulx3s_85f")
 
@@ -121,6 +122,19 @@ def test_what_is_routed_computes_what_the_network_computes(bare, network, netlis
         assert chip.step(**idle | {"o_done": 1})["error"] == (not row.any())
         chip.step(**idle)
         assert not chip.step(**idle)["o_valid"]
+
+
+def test_a_network_with_several_ports_is_routed_between_shift_registers(crossed_build, tmp_path):
+    inputs, outputs = crossed_build.inputs, crossed_build.outputs
+    assert (len(inputs), len(outputs)) == (2, 3)
+    result = run_flow(
+        crossed_build.path / "design.il", TOP, inputs, outputs, ULX3S, tmp_path, bare=True
+    )
+    assert result.design.covers(result.network)
+    # A register for each bit of every transfer, with its `tlast`.
+    bits = sum(port.bits + 1 for port in inputs + outputs)
+    assert result.design.ff >= result.network.ff + bits
+    assert "module sqwire_top" in (tmp_path / "netlist.v").read_text()
 
 
 def test_names_on_which_abc9_stumbles_are_no_trap(design, routed):

@@ -30,9 +30,9 @@ def test_broken_rtlil_gives_one_line_and_leaves_no_result(flow, tmp_path):
     assert not (folder / "synth.json").exists()
 
 
-def test_a_port_of_another_width_is_refused(flow, tmp_path):
+def test_a_port_of_another_width_is_refused(flow, network, tmp_path):
     with pytest.raises(ToolError, match=r"^yosys: .*s_axis_tdata from 40 bits to 32 bits.*; see "):
-        flow(tmp_path, port_in=Port(Beat(Range.signed(8), 5), 1))
+        flow(tmp_path, ports=((Port(Beat(Range.signed(8), 5), 1),), (network[0],)))
 
 
 def test_a_design_that_is_too_big_is_refused_before_routing(flow, tmp_path):

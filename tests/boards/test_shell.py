@@ -3,44 +3,43 @@
 import numpy as np
 import pytest
 from amaranth.hdl import Module
+from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
 from sqwire.boards.shell import Shell
+from sqwire.hw.axis import Port
+from sqwire.hw.beat import Beat
+from sqwire.hw.fork import Fork
+from sqwire.hw.network import Network, Source, Stage
+from sqwire.hw.ranges import Range
 
 X = np.array([[127, -128, 1, -1], [5, 6, -7, 8], [-128, -128, -128, -128], [3, 0, 0, 0]])
+
+
+def run_around(top, spec, bench):
+    """Run a host's test bench on a shell around a network."""
+    m = Module()
+    m.submodules.shell = dut = spec.create()
+    m.submodules.network = network = top
+    m.d.comb += dut.network_error.eq(network.error)
+    for name, member in dut.at_network.items():
+        mine, its = getattr(dut, name), getattr(network, name)
+        m.d.comb += its.eq(mine) if member.flow == Out else mine.eq(its)
+    sim = Simulator(m)
+    sim.add_clock(1e-6)
+
+    async def testbench(ctx):
+        await bench(ctx, dut)
+
+    sim.add_testbench(testbench)
+    sim.run()
 
 
 @pytest.fixture
 def shell(network):
     """A function that runs a host's test bench on the shell around the network."""
     port, top, _ = network
-    spec = Shell(port, port)
-    m = Module()
-    m.submodules.shell = dut = spec.create()
-    m.submodules.network = network = top()
-    m.d.comb += [
-        network.s_axis_tdata.eq(dut.s_axis_tdata),
-        network.s_axis_tvalid.eq(dut.s_axis_tvalid),
-        network.s_axis_tlast.eq(dut.s_axis_tlast),
-        dut.s_axis_tready.eq(network.s_axis_tready),
-        dut.m_axis_tdata.eq(network.m_axis_tdata),
-        dut.m_axis_tvalid.eq(network.m_axis_tvalid),
-        dut.m_axis_tlast.eq(network.m_axis_tlast),
-        network.m_axis_tready.eq(dut.m_axis_tready),
-        dut.network_error.eq(network.error),
-    ]
-
-    def run(bench):
-        sim = Simulator(m)
-        sim.add_clock(1e-6)
-
-        async def testbench(ctx):
-            await bench(ctx, dut)
-
-        sim.add_testbench(testbench)
-        sim.run()
-
-    return run
+    return lambda bench: run_around(top(), Shell((port,), (port,)), bench)
 
 
 async def pulse(ctx, pin):
@@ -49,27 +48,27 @@ async def pulse(ctx, pin):
     ctx.set(pin, 0)
 
 
-async def send(ctx, dut, word, bits):
+async def send(ctx, dut, word, bits, port="i"):
     for k in range(bits):
-        ctx.set(dut.i_data, word >> k & 1)
-        await pulse(ctx, dut.i_shift)
-    await pulse(ctx, dut.i_strobe)
+        ctx.set(getattr(dut, f"{port}_data"), word >> k & 1)
+        await pulse(ctx, getattr(dut, f"{port}_shift"))
+    await pulse(ctx, getattr(dut, f"{port}_strobe"))
     await ctx.tick().repeat(2)
 
 
-async def receive(ctx, dut, bits):
+async def receive(ctx, dut, bits, port="o"):
     for _ in range(100):
-        if ctx.get(dut.o_valid):
+        if ctx.get(getattr(dut, f"{port}_valid")):
             break
         await ctx.tick()
     else:
         raise AssertionError("no output")
     word = 0
     for k in range(bits):
-        word |= ctx.get(dut.o_data) << k
-        await pulse(ctx, dut.o_shift)
+        word |= ctx.get(getattr(dut, f"{port}_data")) << k
+        await pulse(ctx, getattr(dut, f"{port}_shift"))
         await ctx.tick()
-    await pulse(ctx, dut.o_done)
+    await pulse(ctx, getattr(dut, f"{port}_done"))
     await ctx.tick().repeat(2)
     return word
 
@@ -125,3 +124,41 @@ def test_error_stays_until_reset(network, shell):
         assert ctx.get(dut.i_ready)
 
     shell(bench)
+
+
+def test_each_of_several_ports_has_its_own_registers_and_none_waits_for_another():
+    narrow, wide = Beat(Range.unsigned(3), 1), Beat(Range.signed(10), 2)
+    ports = Port(narrow, 2), Port(wide, 3)
+    # Outputs: the first input, the second, and the first again.
+    net = Network(
+        ports,
+        (Stage("fork", Fork(narrow, beats=2), (Source(None, 0),)),),
+        (Source("fork", 0), Source(None, 1), Source("fork", 1)),
+    )
+    small, large = [3, 7, 5, 1], [[-512, 511], [1, -2], [300, 7], [5, 6]]
+
+    async def bench(ctx, dut):
+        async def receive_codes(port, output):
+            word = await receive(ctx, dut, port.bits + 1, f"o{output}")
+            return port.unpack(word & (1 << port.bits) - 1), word >> port.bits
+
+        for k, value in enumerate(large[:3]):  # the first input says nothing
+            word = ports[1].pack(value) | (k == 2) << ports[1].bits
+            await send(ctx, dut, word, ports[1].bits + 1, "i1")
+            assert await receive_codes(ports[1], 1) == (value, k == 2)
+        assert not ctx.get(dut.o0_valid) and not ctx.get(dut.o2_valid)
+        for k, value in enumerate(small):
+            word = ports[0].pack([value]) | k % 2 << ports[0].bits
+            await send(ctx, dut, word, ports[0].bits + 1, "i0")
+            # What waits at one output stops only what is behind the fork.
+            assert ctx.get(dut.o0_valid) and ctx.get(dut.o2_valid)
+            assert await receive_codes(ports[0], 2 * (k % 2)) == ([value], k % 2)
+            assert ctx.get(dut.i0_ready) and ctx.get(dut.i1_ready)
+            assert await receive_codes(ports[0], 2 - 2 * (k % 2)) == ([value], k % 2)
+        assert not ctx.get(dut.error)
+        word = ports[1].pack(large[3]) | 1 << ports[1].bits
+        await send(ctx, dut, word, ports[1].bits + 1, "i1")  # too short a frame
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.error)
+
+    run_around(net.top(), Shell(net.inputs, net.outputs), bench)

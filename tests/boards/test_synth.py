@@ -31,7 +31,7 @@ def pretend(monkeypatch):
     """Puts a quick pretence in the place of the tools; counts its runs."""
     runs = []
 
-    def run_flow(design_il, top, port_in, port_out, board, folder, *, logs, **options):
+    def run_flow(design_il, top, inputs, outputs, board, folder, *, logs, **options):
         runs.append(options)
         (logs / "synth.yosys.log").write_text("a log")
         for name in ARTEFACTS:
