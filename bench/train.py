@@ -19,7 +19,6 @@ import fcntl
 import json
 import os
 import platform
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +29,7 @@ import numpy as np
 import torch
 from train_lines import FLOAT, Config, cifar_lines, digit_lines
 from train_table import table
+from train_time import steps
 from train_worth import agreement, hardware
 
 from sqwire import train
@@ -277,49 +277,14 @@ def build(bench: Bench, lines: list[Config], seeds: int, again: bool) -> None:
 
 
 def measure_time() -> None:
-    """Seconds a step and peak memory, float against each method: ResNet-20, batch 128."""
-    torch.set_num_threads(1)
-    x = torch.randint(-128, 128, (128, 3, 32, 32)).float() / 64
-    x = x.contiguous(memory_format=torch.channels_last)
-    label = torch.randint(0, 10, (128,))
-    methods = [
-        None, train.SQuantizer(), train.Taylor(end=1e6, quantize=1e6),
-        train.BSQ(search=1e6, interval=1e6), train.DFQ(search=1e6), train.Uniform(),
-    ]  # fmt: skip
-    for method in methods:
-        child = os.fork()  # peak memory is that of a process
-        if child:
-            os.waitpid(child, 0)
-            continue
-        model = train.networks.resnet20()
-        grid = {"input_bits": 8, "input_scale": 1 / 64, "input_signed": True}
-        net = model if method is None else train.prepare(model, method, x[:16], **grid)
-        net.to(memory_format=torch.channels_last).train()
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
-        times = []
-        for _ in range(8):
-            start = time.process_time()
-            loss = torch.nn.functional.cross_entropy(net(x), label)
-            loss = loss if method is None else net.loss(loss)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if method is not None:
-                net.step()
-            times.append(time.process_time() - start)
-        row = {
-            "config": type(method).__name__,
-            "cpu_seconds_a_step": float(np.median(times[2:])),
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        }
+    """What a training step takes, by method."""
+    for row in steps():
 
         def add(document, row=row):
             rows = [r for r in document.get("time", []) if r["config"] != row["config"]]
             document["time"] = [*rows, row]
 
         change(add)
-        os._exit(0)
 
 
 def main():
@@ -349,6 +314,7 @@ def main():
         "--again", action="store_true", help="plan circuits that are there once more"
     )
     parser.add_argument("--only", choices=["train", "circuit"])
+    parser.add_argument("--lines", nargs="+", help="those whose names begin like one of these")
     parser.add_argument("--work", type=Path, default=Path("build/bench-train"))
     given = parser.parse_args()
     if given.what == "time":
@@ -357,6 +323,8 @@ def main():
         change(lambda document: None)
     else:
         bench, lines = digits(given) if given.what == "digits" else cifar10(given)
+        if given.lines:
+            lines = [line for line in lines if line.name.startswith(tuple(given.lines))]
         if given.only != "circuit":
             learn(bench, lines, given.seeds)
         if given.only != "train":

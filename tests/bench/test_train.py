@@ -66,6 +66,11 @@ def test_runs_are_kept_and_continued_and_become_circuits(bench, tmp_path, monkey
         call(bench, tmp_path, monkeypatch, "--only", "circuit", "--again")
 
 
+def test_lines_are_chosen_by_how_their_names_begin(bench, tmp_path, monkeypatch):
+    runs = call(bench, tmp_path, monkeypatch, "--only", "train", "--lines", "Uniform", "none")
+    assert [run["config"] for run in runs] == ["float", "Uniform W4"]
+
+
 def test_an_integer_that_differs_is_counted(bench, tmp_path):
     frozen, other = (
         train.prepare(
