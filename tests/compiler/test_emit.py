@@ -1,5 +1,7 @@
 """The circuit as text."""
 
+import re
+
 from sqwire.compiler import emit, frontend, passes
 from sqwire.compiler.choose import Target
 from sqwire.compiler.folding import Fold
@@ -17,3 +19,25 @@ def test_engine_of_one_lane_becomes_verilog_though_some_of_its_signals_have_no_b
     assert "width 0" not in text
     assert "Y_WIDTH 0" not in text
     assert emit.rtlil_to_verilog(text, tmp_path).is_file()
+
+
+def test_equal_words_side_by_side_in_a_memory_are_set_by_a_loop_and_all_others_one_by_one():
+    words = [*range(40, 50, 3), 0, 0, 0, 5, *[0] * 40, 7, 7, 7, 7, 3]
+    lines = [f"    \\store[0] [{at}] = 8'h{word:02x};" for at, word in enumerate(words)]
+    block = ["  initial begin", *lines, "  end", ""]
+    out = ["  always @* begin", *["    out[0] = 1'h0;"] * 9, "  end", ""]
+    text = emit.with_loops("\n".join(block + out + block))
+    assert text.count("for (") == 4
+    assert len(set(re.findall(r"begin : (\S+) ", text))) == 2
+    assert "\n".join(out) in text
+    for part in text.split("\n".join(out)):
+        found = {}
+        for line in part.splitlines():
+            if loop := re.match(r"    for \(i = (\d+); i <= (\d+); i = i \+ 1\) (.*)", line):
+                each = [(at, loop[3]) for at in range(int(loop[1]), int(loop[2]) + 1)]
+            else:
+                each = [(None, line.strip())]
+            for at, statement in each:
+                if word := re.fullmatch(r"\\store\[0\] \[(\w+)\] = 8'h(..);", statement):
+                    found[at if word[1] == "i" else int(word[1])] = int(word[2], 16)
+        assert found == dict(enumerate(words))
