@@ -160,6 +160,8 @@ def build(
             "--x-assign", "fast",
             "--x-initial", "fast",
             "--threads", "1",
+            # Verilator and the C++ compiler take longer than in proportion for a long function.
+            "--output-split-cfuncs", "3000",
             *(() if optimize else ("-fno-dfg",)),
             *(f"-Wno-{name}" for name in allow_warnings),
         ]  # fmt: skip
