@@ -297,9 +297,13 @@ def ports(build: Build) -> tuple[tuple[axis.Port, ...], tuple[axis.Port, ...]]:
     return inputs, outputs
 
 
-def simulate_build(build: Build, *codes: Int, stalls: Stalls = "none") -> Result:
+def simulate_build(
+    build: Build, *codes: Int, stalls: Stalls = "none", bench: Bench | None = None
+) -> Result:
     """Run input codes (frames, height, width, channels), one array for each input, through a
     build's Verilog.
+
+    ``bench`` is what :func:`bench_of` made of the build, if it has been called already.
 
     Raises
     ------
@@ -309,7 +313,7 @@ def simulate_build(build: Build, *codes: Int, stalls: Stalls = "none") -> Result
         If the simulator fails, or the circuit breaks a rule of its streams.
     """
     build.graph.check(*codes)
-    bench = bench_of(build)
+    bench = bench or bench_of(build)
     frames = tuple(port.beats(x) for port, x in zip(bench.inputs, codes, strict=True))
     late = build.plan.latency_cycles
     return bench.simulate(frames, stalls, latency_cycles=late)[0].check()
