@@ -44,13 +44,19 @@ def delay(m, step, value, length, *, name, pointers=None):
             m.d.sync += [write.eq(read), read.eq(Mux(read == length - 1, 0, read + 1))]
         pointers[length] = write, read
     write, read = pointers[length]
-    m.submodules[f"{name}_memory"] = line = Memory(shape=len(value), depth=length, init=[])
-    write_port, read_port = line.write_port(), line.read_port()
+    # Without the attribute Yosys adds logic to a block RAM for reading what is being written; it
+    # is heard only where the register behind the memory stands outside.
+    m.submodules[f"{name}_memory"] = line = Memory(
+        shape=len(value), depth=length, init=[], attrs={"no_rw_check": 1}
+    )
+    write_port, read_port = line.write_port(), line.read_port(domain="comb")
     m.d.comb += [
         write_port.addr.eq(write),
         write_port.data.eq(value),
         write_port.en.eq(step),
         read_port.addr.eq(read),
-        read_port.en.eq(step),
     ]
-    return read_port.data
+    word = Signal(len(value), name=f"{name}_word", reset_less=True)
+    with m.If(step):
+        m.d.sync += word.eq(read_port.data)
+    return word
