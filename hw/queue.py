@@ -65,7 +65,9 @@ class Queue:
     @property
     def stores(self) -> tuple[Store, ...]:
         """Its memory, as synthesis makes it."""
-        return (plain("fifo", self.depth - 1, self.beat.bits),) if self.depth > 2 else ()
+        if self.depth < 3:
+            return ()
+        return (plain("fifo", self.depth - 1, self.beat.bits, passed=True),)
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)

@@ -24,8 +24,9 @@ __all__ = [
 
 # LUTs that a block RAM is worth, unless somebody knows better: a device has about 400 for each.
 LUTS_A_BLOCK = 200
-# LUT RAM cells for which Yosys does not yet take a block RAM where nobody says what to take.
-_MOST_CELLS = 32
+# What Yosys weighs where nobody says what a memory is to be: a LUT RAM cell, a bit of a word that
+# is selected among those of two cells, and a block RAM.
+_CELL, _SELECTED, _BLOCK = 4, 0.5, 128
 # Fewer words than this are kept in registers where there is no LUT RAM.
 _FEW_WORDS = 4
 
@@ -163,11 +164,15 @@ class Store:
         return self.copies * self.depth * self.width
 
 
-def plain(name: str, depth: int, width: int) -> Store:
-    """A memory that is written to, of which nobody says what it is to be: as Yosys makes it."""
+def plain(name: str, depth: int, width: int, *, passed: bool = False) -> Store:
+    """A memory that is written to, of which nobody says what it is to be: as Yosys makes it.
+
+    With ``passed``, what is being written may be read, for which a block RAM needs logic.
+    """
     store = Store(name, depth, width, False)
-    worth = 0 if store.cells > _MOST_CELLS else 1 << 30
-    return replace(store, fabric=replace(store.fabric, worth=worth))
+    cells = _CELL * store.cells + _SELECTED * width * (-(-depth // 16) - 1)
+    block = _BLOCK * block_rams(depth, width, rom=False) + passed
+    return replace(store, fabric=replace(store.fabric, worth=0 if cells >= block else 1 << 30))
 
 
 def pack(columns, widths) -> list[int]:
