@@ -3,8 +3,8 @@
 A grid of operators is mapped for an ECP5, alone. The coefficients of ``compiler/cost.json`` are
 the least squares, not negative, over three quarters of the grid; the error is that of the rest.
 Weights and functions are random, their seeds fixed. ``--fit`` only repeats the fit on the
-netlists of the last run, which are in ``bench/results/calibrate.json``; ``--small`` measures small
-operators only, without ports, and keeps the rest of it.
+netlists of the last run, which are in ``bench/results/calibrate.json``; ``--only KIND ...``
+measures those operators again and keeps the rest of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Iterator
 from datetime import date
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import Any
 
 import numpy as np
 from amaranth.back import rtlil
-from calibrate_grid import grid, of_frames, serial, small
+from calibrate_frames import frames
+from calibrate_grid import grid, serial
+from calibrate_small import small
 
 from sqwire.boards import yosys
 from sqwire.boards.catalog import find_board
@@ -58,9 +61,8 @@ def measured(spec: Any, text: str) -> dict[str, Any]:
         work = Path(folder)
         (work / "design.il").write_text(text)
         cells = yosys.netlist(Workshop(work, work, lambda _: None), TOP, find_board("ulx3s_85f"))
-    split = isinstance(spec, Folded) and spec.program.split
     return {
-        "operator": "Split" if split else type(spec).__name__,
+        "operator": kind(spec),
         "features": features(spec),
         "luts": cells.area + 2 * cells.lutram,
         "ffs": cells.ff,
@@ -71,14 +73,25 @@ def measured(spec: Any, text: str) -> dict[str, Any]:
     }
 
 
-def shown(row: dict[str, Any]) -> dict[str, Any]:
-    print({k: v for k, v in row.items() if k != "features"}, flush=True)
-    return row
+def kind(spec: Any) -> str:
+    """Operators of a kind are fitted together."""
+    split = isinstance(spec, Folded) and spec.program.split
+    return "Split" if split else type(spec).__name__
 
 
-def least_squares(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Coefficients of least relative error, none below zero."""
-    scale = 1 / np.maximum(wanted, 1)
+def rows(only: set[str]) -> Iterator[dict[str, Any]]:
+    """Of all operators, or of those of some kinds."""
+    for how, specs in ((measure, grid()), (alone, chain(small(), serial(), frames()))):
+        for spec in specs:
+            if not only or kind(spec) in only:
+                row = how(spec)
+                print({k: v for k, v in row.items() if k != "features"}, flush=True)
+                yield row
+
+
+def least_squares(table: np.ndarray, wanted: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Coefficients of the least error of ``wanted``, a part of ``whole``; none below zero."""
+    scale = 1 / np.maximum(whole, 1)
     active = list(range(table.shape[1]))
     while True:
         found, *_ = np.linalg.lstsq(table[:, active] * scale[:, None], wanted * scale, rcond=None)
@@ -90,6 +103,17 @@ def least_squares(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return result
 
 
+def _fitted(names: list[str], what: str) -> list[int]:
+    """Which coefficients are not known.
+
+    LUT sites that a count gives cost one each. Flip-flops that are counted come with a few more.
+    """
+    ends = [name.rpartition(".")[2] for name in names]
+    if what == "ffs" and "registers" in ends:
+        return [k for k, end in enumerate(ends) if end in ("one", "registers")]
+    return [k for k, end in enumerate(ends) if end not in ("sites", "registers")]
+
+
 def fit(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Coefficients by what they predict, and relative errors on operators that were held out."""
     coefficients: dict[str, Any] = {"luts": {}, "ffs": {}}
@@ -99,10 +123,13 @@ def fit(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
         names = sorted({name for row in own for name in row["features"]})
         table = np.array([[row["features"].get(name, 0.0) for name in names] for row in own])
         held = np.arange(len(own)) % _HELD_OUT == _HELD_OUT - 1
+        known = ~held if held.any() else np.ones(len(own), bool)
         for what in coefficients:
             wanted = np.array([row[what] for row in own], dtype=float)
-            known = ~held if held.any() else np.ones(len(own), bool)
-            found = least_squares(table[known], wanted[known])
+            found = np.array([float(what == "luts" and n.endswith(".sites")) for n in names])
+            fitted = _fitted(names, what)
+            rest = wanted - table @ found
+            found[fitted] = least_squares(table[known][:, fitted], rest[known], wanted[known])
             if held.any():
                 off = np.abs(table[held] @ found - wanted[held]) / np.maximum(wanted[held], 1)
                 errors[f"{operator}.{what}"] = {
@@ -118,17 +145,16 @@ def fit(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fit", action="store_true", help="only fit again")
-    parser.add_argument("--small", action="store_true", help="only small operators")
+    parser.add_argument("--only", nargs="+", metavar="KIND", default=[], help="only such operators")
     given = parser.parse_args()
-    if given.fit or given.small:
+    only = set(given.only)
+    if given.fit or only:
         document = json.loads(RESULTS.read_text())
     else:
         document = {"date": date.today().isoformat(), "yosys": YOSYS.version, "rows": []}
-        document["rows"] = [shown(measure(spec)) for spec in grid()]
     if not given.fit:
-        new = [shown(alone(spec)) for spec in chain(small(), serial(), of_frames())]
-        kinds = {row["operator"] for row in new}
-        document["rows"] = [row for row in document["rows"] if row["operator"] not in kinds] + new
+        kept = [row for row in document["rows"] if row["operator"] not in only]
+        document["rows"] = [*kept, *rows(only)]
     coefficients, errors = fit(document["rows"])
     for what in ("dsps", "brams"):
         wrong = sum(row[what] != row[f"planned_{what}"] for row in document["rows"])

@@ -24,7 +24,6 @@ from sqwire.hw.folded.costvolume import CostVolume as FoldedCostVolume
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.memory import FABRICS, Fabric, Store, lut_memory
-from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
 
@@ -74,7 +73,7 @@ def features(spec: Any) -> dict[str, float]:
     """What the LUTs and flip-flops of an operator depend on, by name."""
     if isinstance(spec, Folded):
         return _folded(spec)
-    if isinstance(spec, Functions | Pool | Reduce | Upsample):
+    if isinstance(spec, Reduce | Upsample):
         return _serial(spec)
     if isinstance(spec, Dot):
         widths = [r.bits for r in spec.graph.ranges]
@@ -124,23 +123,15 @@ def _folded(spec: Folded) -> dict[str, float]:
     }
 
 
-def _serial(spec: Functions | Pool | Reduce | Upsample) -> dict[str, float]:
+def _serial(spec: Reduce | Upsample) -> dict[str, float]:
     """An operator on channels that follow each other."""
     name = type(spec).__name__.lower()
     (x,), (y,) = spec.inputs, spec.outputs
-    known: dict[str, float] = {
+    return {
         f"{name}.one": 1,
         f"{name}.bits": x.bits + y.bits,
         f"{name}.lut_memory": lut_memory(spec.stores),
     }
-    if isinstance(spec, Functions):
-        searches = [circuit for circuit in spec.circuits if not isinstance(circuit, Affine)]
-        channel = (spec.beats_position - 1).bit_length()
-        known["functions.search_bits"] = sum(c.bits * (c.domain.bits + channel) for c in searches)
-        known["functions.affine_bits"] = x.range.bits * (len(spec.circuits) - len(searches))
-    if isinstance(spec, Pool):
-        known["pool.address_bits"] = spec.address_bits
-    return known
 
 
 def cost(specs: Iterable[Any], fabric: str = "ecp5") -> Cost:

@@ -14,8 +14,10 @@ from sqwire.hw.depthtospace import DepthToSpace
 from sqwire.hw.folded.argmax import ArgMax as FoldedArgMax
 from sqwire.hw.folded.costvolume import CostVolume as FoldedCostVolume
 from sqwire.hw.folded.depthtospace import DepthToSpace as FoldedDepthToSpace
+from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.interleave import Interleave
 from sqwire.hw.folded.memory import lut_memory
+from sqwire.hw.folded.pool import Pool
 from sqwire.hw.folded.subpixel import SubpixelArgMax as FoldedSubpixelArgMax
 from sqwire.hw.fork import Fork
 from sqwire.hw.maxpool import MaxPool
@@ -24,10 +26,15 @@ from sqwire.hw.pad import Pad
 from sqwire.hw.queue import Queue
 from sqwire.hw.resize import Resize
 from sqwire.hw.serialdot import SerialDot
+from sqwire.hw.staircase import Staircase
 from sqwire.hw.subpixel import SubpixelArgMax
 from sqwire.hw.sumpool import SumPool
 from sqwire.hw.width import Pack, Unpack
 from sqwire.hw.window import Window
+
+from . import frame_features as frames
+from . import function_features as functions
+from .sites import bits_of, sums
 
 __all__ = ["small_features"]
 
@@ -73,23 +80,29 @@ def _known(spec: Any) -> dict[str, float] | None:
         case Pace():
             count = spec.cycles.bit_length() + (spec.beats - 1).bit_length()
             return {"one": 1, "counter_bits": count}
-        case Pack():
-            return {"one": 1, "bits": spec.outputs[0].bits}
-        case Unpack():
-            bits = spec.inputs[0].bits
-            return {"one": 1, "bits": bits, "shifted_bits": bits - spec.beat.bits}
+        case Pack() | Unpack():
+            bits, count = spec.beat.bits * spec.factor, bits_of(spec.factor)
+            shifted = bits - spec.beat.bits if isinstance(spec, Unpack) else 0
+            known = {"one": 1, "shifted_bits": shifted, "counter_bits": count}
+            return {**known, **sums([count]), "registers": bits + count}
         case Fork():
             return {"ways": spec.ways, "pairs": spec.ways * (spec.ways - 1) / 2}
         case Buffer():
             return {"one": 1, "bits": spec.beat.bits}
         case Queue():
             return _queue(spec)
-        case Concat() | Interleave():
-            ways, bits = len(spec.inputs), spec.outputs[0].bits
-            return {"ways": ways, "bits": bits, "chosen_bits": (ways - 1) * bits}
-        case Crop() | Pad():
-            counters = spec.height.bit_length() + spec.width.bit_length()
-            return {"counter_bits": counters, "bits": spec.outputs[0].bits}
+        case Concat():
+            # Beyond four parts it takes more than a LUT to tell that all are there.
+            return {"one": 1, "ways": len(spec.parts), "more": max(len(spec.parts) - 4, 0)}
+        case Interleave():
+            ways, bits, beat = len(spec.parts), spec.outputs[0].bits, bits_of(max(spec.counts))
+            chosen, registers = (ways - 1) * bits, bits + beat + bits_of(ways)
+            known = {"one": 1, "ways": ways, "chosen_bits": chosen, "registers": registers}
+            return {**known, **sums([beat]), "counter_bits": beat}
+        case Staircase():
+            return functions.staircase(spec)
+        case Functions():
+            return functions.functions(spec)
     return _known_reducing(spec)
 
 
@@ -97,30 +110,20 @@ def _known_reducing(spec: Any) -> dict[str, float] | None:
     """Operators that keep a part of a frame, or choose from what they see."""
     match spec:
         case Window():
-            rows, columns = spec.height.bit_length(), spec.width.bit_length()
-            pointers = sum(2 * depth.bit_length() for depth in {s.depth for s in spec.stores})
-            return {
-                "counter_bits": 2 * (rows + columns) + spec.lookahead.bit_length() + pointers,
-                "inside_bits": spec.kernel[0] * rows + spec.kernel[1] * columns,
-                "tap_bits": spec.outputs[0].bits,
-                "shift_bits": spec.inputs[0].bits * len(spec.places),
-                "lut_memory": lut_memory(spec.stores),
-            }
-        case MaxPool():
-            bits = spec.channels * spec.range.bits
-            kind = "narrow" if spec.range.bits <= _NARROW else "pair"
-            held = sum(-(-spec.taps // 2**k) for k in range(1, (spec.taps - 1).bit_length() + 1))
-            return {f"{kind}_bits": (spec.taps - 1) * bits, "register_bits": held * bits}
+            return frames.window(spec)
+        case Pool():
+            return frames.pool(spec)
+        case Pad():
+            return frames.pad(spec)
+        case Crop():
+            return frames.crop(spec)
+        case Resize():
+            return frames.resize(spec)
         case SumPool():
-            counters = spec.height.bit_length() + spec.width.bit_length()
-            bits, held = spec.outputs[0].bits, 1 if spec.stores else spec.out_width - 1
-            return {
-                "counter_bits": counters,
-                "sum_bits": bits,
-                "register_bits": held * bits,
-                "lut_memory": lut_memory(spec.stores),
-            }
-        case Resize() | DepthToSpace():
+            return frames.sum_pool(spec)
+        case MaxPool():
+            return _max_pool(spec)
+        case DepthToSpace():
             bits, memory = spec.inputs[0].bits, lut_memory(spec.stores)
             return {"one": 1, "bits": bits, "out_bits": spec.outputs[0].bits, "lut_memory": memory}
         case FoldedDepthToSpace():
@@ -134,6 +137,17 @@ def _known_reducing(spec: Any) -> dict[str, float] | None:
             index = (spec.channels - 1).bit_length()
             return {"folded": 1, "code_bits": spec.range.bits, "counter_bits": index}
     return None
+
+
+def _max_pool(spec: MaxPool) -> dict[str, float]:
+    """Comparisons and choices; the odd one of a level only waits."""
+    bits, pairs = spec.range.bits, spec.channels * (spec.taps - 1)
+    levels = range(1, (spec.taps - 1).bit_length() + 1)
+    held = sum(-(-spec.taps // 2**level) for level in levels)
+    # Of two narrow codes each bit of the larger one is a table.
+    compared = sums([bits] * pairs if bits > _NARROW else [])
+    known = {"one": 1, "pair_bits": pairs * bits, **compared}
+    return {**known, "registers": held * spec.channels * bits + len(levels)}
 
 
 def _serial_dot(spec: SerialDot) -> dict[str, float]:

@@ -160,6 +160,18 @@ class Window:
             )
         )
 
+    def inside(self, axis: int, tap: int) -> tuple[int, int] | None:
+        """The first and last anchor row (column) whose tap lies inside; None if of all it does."""
+        size, shift = (self.height, self.width)[axis], self._shift(axis, tap)
+        lowest, highest = max(0, -shift), size - 1 - max(0, shift)
+        return None if lowest == 0 and self.ends[axis] <= highest else (lowest, highest)
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The last anchor row and column."""
+        rows, columns = (self._out_size(axis) - 1 for axis in (0, 1))
+        return rows * self.stride[0], columns * self.stride[1]
+
     @property
     def lookahead(self) -> int:
         """Input beats after the anchor's own that must have come before an output is complete."""
@@ -311,7 +323,7 @@ class _Component(wiring.Component):
         for axis, (index, end, when) in enumerate(
             ((row, last_row, step & last_column), (column, last_column, step))
         ):
-            stride, outputs = spec.stride[axis], spec._out_size(axis)
+            stride = spec.stride[axis]
             phase = Signal(range(stride), name=f"phase_{axis}")
             with m.If(when):
                 m.d.sync += index.eq(Mux(end, 0, index + 1))
@@ -319,20 +331,18 @@ class _Component(wiring.Component):
                     m.d.sync += phase.eq(Mux(end | (phase == stride - 1), 0, phase + 1))
             grid = phase == 0 if stride > 1 else Const(1)
             # Positions behind the last output happen where the padding is less than the kernel.
-            on_grid.append(grid & (index <= (outputs - 1) * stride))
+            on_grid.append(grid & (index <= spec.ends[axis]))
         return row, column, on_grid[0] & on_grid[1], last_row & last_column
 
     def _inside(self, m, advance, axis, index):
         """For each tap row (column), a register: does it lie inside the frame."""
-        spec = self.spec
-        size = (spec.height, spec.width)[axis]
         inside = []
-        for tap in range(spec.kernel[axis]):
-            shift = spec._shift(axis, tap)
-            lowest, highest = max(0, -shift), size - 1 - max(0, shift)
-            if lowest == 0 and (spec._out_size(axis) - 1) * spec.stride[axis] <= highest:
+        for tap in range(self.spec.kernel[axis]):
+            ends = self.spec.inside(axis, tap)
+            if ends is None:
                 inside.append(Const(1))
                 continue
+            lowest, highest = ends
             bit = Signal(name=f"inside_{axis}_{tap}", reset_less=True)
             with m.If(advance):
                 m.d.sync += bit.eq((index >= lowest) & (index <= highest))
