@@ -96,7 +96,7 @@ class Last(Echo):
 
 def board(frame, folder, *, clock_hz, credits, timeout_bits, output=None):
     """A simulated iCEBreaker with an echo, or with what gives back the last position."""
-    identity = Identity(credits, clock_hz, 3_000_000, b"link    ", frame, output or frame)
+    identity = Identity(credits, clock_hz, 3_000_000, b"link    ", (frame,), (output or frame,))
     top = Top(Link(identity, timeout_bits), pll.ice40(12_000_000, clock_hz, pad=True))
     network = (Last if output else Echo)(frame)
     text = str(rtlil.convert(network, name="echo", emit_src=False))

@@ -37,7 +37,7 @@ class _Host:
     """Bytes to a core and from it, each as long as the line takes for it."""
 
     def __init__(self, echo, timeout_bits):
-        self.link = Link(Identity(4, CLOCK_HZ, BAUD, bytes(8), FRAME, FRAME), timeout_bits)
+        self.link = Link(Identity(4, CLOCK_HZ, BAUD, bytes(8), (FRAME,), (FRAME,)), timeout_bits)
         self.echo, self.decoder = echo, Decoder()
 
     def run(self, script):

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import accumulate
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sqwire.compiler.build import Build
+from sqwire.hw.ports import one_or_all
 
 from .catalog import boards
 from .errors import DeviceError
 from .link.client import Client, Line
 from .link.codec import PART_HEAD_BYTES, Kind, line_bytes
-from .link.payloads import Identity, State
+from .link.payloads import Format, Identity, State
 from .link.request import Traffic
 from .ports import find_port, open_port
 
@@ -28,6 +30,7 @@ _SLOWEST_HZ = 1_000_000
 """A clock below is not believed in."""
 
 Int = NDArray[np.int64]
+Reals = NDArray[np.float32] | tuple[NDArray[np.float32], ...]
 Progress = Callable[[int, int], None]
 
 
@@ -87,9 +90,9 @@ class Device:
         except BaseException:
             self._client.close()
             raise
-        frame = self.identity.input
-        smaller = frame.frame_bytes(packed=True) < frame.frame_bytes(packed=False)
-        self.packed = packed and smaller
+        smaller = [f.frame_bytes(packed=True) < f.frame_bytes(packed=False)
+                   for f in self.identity.inputs]  # fmt: skip
+        self.packed = packed and any(smaller)
 
     def _check(self, identity: Identity) -> None:
         if self.build is None:
@@ -102,18 +105,20 @@ class Device:
                 f"run: sqwire program {self.build.path}"
             )
         graph = self.build.graph
-        tensors = graph.input.tensor, graph.tensors[graph.output.node]
-        for frame, tensor in zip((identity.input, identity.output), tensors, strict=True):
-            if frame.codes != math.prod(tensor.shape):
-                raise DeviceError(
-                    f"Board at {self.name}: a frame must have {math.prod(tensor.shape)} codes as "
-                    f"in {self.build.path}, not {frame.codes}; "
-                    f"run: sqwire program {self.build.path}"
-                )
+        tensors = [input.tensor for input in graph.inputs]
+        tensors += [graph.tensors[output.node] for output in graph.outputs]
+        codes = [math.prod(tensor.shape) for tensor in tensors]
+        had = [frame.codes for frame in identity.inputs + identity.outputs]
+        if had != codes:
+            raise DeviceError(
+                f"Board at {self.name}: frames in and out must have {_listed(codes)} codes as in "
+                f"{self.build.path}, not {_listed(had)}; "
+                f"run: sqwire program {self.build.path}"
+            )
 
     def _line_bits(self) -> int:
         """What all messages that may be unanswered, and one more, take on the line."""
-        frames = (self.identity.input, self.identity.output)
+        frames = self.identity.inputs + self.identity.outputs
         sizes = [frame.message_bytes(packed=False) + PART_HEAD_BYTES for frame in frames]
         return 10 * sum(map(line_bytes, sizes)) * (self.identity.credits + 1)
 
@@ -140,12 +145,12 @@ class Device:
 
     def infer(
         self,
-        images: NDArray[np.generic],
-        *,
+        *images: NDArray[np.generic],
         saturate: bool = True,
         progress: Progress | None = None,
-    ) -> NDArray[np.float32]:
-        """Results for images (frames, *shape), both as the ONNX graph has them.
+    ) -> Reals:
+        """Results for images (frames, *shape), both as the ONNX graph has them: an array for each
+        input; one of results, or a tuple where there are several outputs.
 
         ``progress`` is called with how many results are there, and of how many.
 
@@ -156,82 +161,106 @@ class Device:
         DeviceError
             If the board does not answer.
         """
-        graph = self._built().graph
-        codes = self._as_beats(graph.input.quantize(images, saturate=saturate))
-        return graph.output.dequantize(self._as_tensor(self.run(codes, progress=progress)))
+        codes = self._as_beats(self._quantized(images, saturate))
+        return one_or_all(self._real(self._run(codes, progress)))
 
-    def submit(
-        self, image: NDArray[np.generic], *, saturate: bool = True
-    ) -> Future[NDArray[np.float32]]:
-        """Send one image, without waiting; its result will be in the future."""
-        graph = self._built().graph
-        codes = self._as_beats(graph.input.quantize(np.asarray(image)[None], saturate=saturate))
-        result: Future[NDArray[np.float32]] = Future()
+    def submit(self, *image: NDArray[np.generic], saturate: bool = True) -> Future[Reals]:
+        """Send one image, for each input, without waiting; its result will be in the future."""
+        one = [np.asarray(own)[None] for own in image]
+        codes = self._as_beats(self._quantized(one, saturate))
+        result: Future[Reals] = Future()
 
         def finish(reply: Future[bytes]) -> None:
             try:
-                frame = self.identity.output.unpack(reply.result())[None]
-                result.set_result(graph.output.dequantize(self._as_tensor(frame))[0])
+                frames = [own[None] for own in self._unpack(reply.result())]
+                result.set_result(one_or_all([own[0] for own in self._real(frames)]))
             except Exception as error:
                 result.set_exception(error)
 
-        self._send(codes[0]).add_done_callback(finish)
+        self._send([own[0] for own in codes]).add_done_callback(finish)
         return result
 
-    def _as_beats(self, codes: Int) -> Int:
+    def _quantized(self, images: Sequence[NDArray[np.generic]], saturate: bool) -> list[Int]:
+        inputs = self._built().graph.inputs
+        if len(images) != len(inputs):
+            raise ValueError(f"Inputs: there must be {len(inputs)} arrays, not {len(images)}")
+        return [i.quantize(x, saturate=saturate) for i, x in zip(inputs, images, strict=True)]
+
+    def _as_beats(self, codes: Sequence[Int]) -> list[Int]:
         """Codes in the shape of the board's frames: a position may be several beats."""
-        frame = self.identity.input
-        return codes.reshape(len(codes), frame.height, frame.width, frame.channels)
+        return [
+            own.reshape(len(own), frame.height, frame.width, frame.channels)
+            for own, frame in zip(codes, self.identity.inputs, strict=True)
+        ]
 
-    def _as_tensor(self, codes: Int) -> Int:
-        """Codes in the shape of the network's output."""
+    def _real(self, codes: Sequence[Int]) -> list[NDArray[np.float32]]:
+        """Results as the ONNX graph has them."""
         graph = self._built().graph
-        return codes.reshape(len(codes), *graph.tensors[graph.output.node].shape)
+        return [
+            output.dequantize(own.reshape(len(own), *graph.tensors[output.node].shape))
+            for own, output in zip(codes, graph.outputs, strict=True)
+        ]
 
-    def run(self, codes: Int, *, progress: Progress | None = None) -> Int:
-        """Output codes (frames, height, width, channels) for input codes of the same layout.
+    def run(self, *codes: Int, progress: Progress | None = None) -> Int | tuple[Int, ...]:
+        """Output codes (frames, height, width, channels) for input codes of the same layout; a
+        tuple of them where there are several outputs.
 
         Raises
         ------
         ValueError
-            If the shape, the type or a code is wrong.
+            If the number of inputs or of frames, a shape, the type or a code is wrong.
         DeviceError
             If the board does not answer.
         """
-        frame = self.identity.input
-        shape = (frame.height, frame.width, frame.channels)
-        if codes.ndim != 4 or codes.shape[1:] != shape:
-            wanted = ", ".join(map(str, shape))
-            raise ValueError(f"Codes: their shape must be (frames, {wanted}), not {codes.shape}")
-        low = -(1 << frame.bits - 1) if frame.signed else 0
-        high = low + (1 << frame.bits) - 1
-        if codes.dtype.kind not in "iub" or ((codes < low) | (codes > high)).any():
-            raise ValueError(f"Codes: they must be whole numbers from {low} to {high}")
-        frame = self.identity.output
-        out = np.zeros((len(codes), frame.height, frame.width, frame.channels), np.int64)
+        return one_or_all(self._run(codes, progress))
+
+    def _run(self, codes: Sequence[Int], progress: Progress | None) -> list[Int]:
+        inputs, outputs = self.identity.inputs, self.identity.outputs
+        if len(codes) != len(inputs) or len({len(own) for own in codes}) != 1:
+            raise ValueError(
+                f"Codes: there must be {len(inputs)} arrays of as many frames, not "
+                f"{len(codes)} of {_listed([len(own) for own in codes])}"
+            )
+        for own, frame in zip(codes, inputs, strict=True):
+            _check_codes(own, frame)
+        count = len(codes[0])
+        out = [np.zeros((count, f.height, f.width, f.channels), np.int64) for f in outputs]
         # As bytes only those are kept that are on their way, or soon will be.
         replies: deque[Future[bytes]] = deque()
         try:
-            for k in range(len(codes)):
-                while len(replies) < 2 * self.identity.credits and k + len(replies) < len(codes):
-                    replies.append(self._send(codes[k + len(replies)]))
-                out[k] = frame.unpack(replies.popleft().result())
+            for k in range(count):
+                while len(replies) < 2 * self.identity.credits and k + len(replies) < count:
+                    replies.append(self._send([own[k + len(replies)] for own in codes]))
+                result = self._unpack(replies.popleft().result())
+                for results, one in zip(out, result, strict=True):
+                    results[k] = one
                 if progress:
-                    progress(k + 1, len(codes))
+                    progress(k + 1, count)
         except BaseException:
             for reply in replies:
                 reply.cancel()
             raise
         return out
 
-    def _send(self, codes: Int) -> Future[bytes]:
-        frame = self.identity.input
-        messages = frame.messages_of(codes, packed=self.packed)
-        if frame.is_cut:
+    def _unpack(self, result: bytes) -> list[Int]:
+        """The frame of each output in a result."""
+        outputs = self.identity.outputs
+        ends = list(accumulate(frame.frame_bytes(packed=False) for frame in outputs))
+        cut = zip(outputs, [0, *ends], [*ends[:-1], len(result)], strict=False)
+        return [frame.unpack(result[start:end]) for frame, start, end in cut]
+
+    def _send(self, codes: Sequence[Int]) -> Future[bytes]:
+        inputs = self.identity.inputs
+        if self.identity.frames_are_cut:
             kind = Kind.PART_PACKED if self.packed else Kind.PART
-            return self._client.submit_parts(kind, messages)
+            return self._client.submit_parts(
+                kind, inputs[0].messages_of(codes[0], packed=self.packed)
+            )
         kind = Kind.INFER_PACKED if self.packed else Kind.INFER
-        return self._client.submit(kind, messages[0])
+        pairs = zip(inputs, codes, strict=True)
+        return self._client.submit(
+            kind, b"".join(frame.pack(own, packed=self.packed) for frame, own in pairs)
+        )
 
     def _built(self) -> Build:
         if self.build is None:
@@ -247,3 +276,18 @@ class Device:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+def _check_codes(codes: Int, frame: Format) -> None:
+    shape = (frame.height, frame.width, frame.channels)
+    if codes.ndim != 4 or codes.shape[1:] != shape:
+        wanted = ", ".join(map(str, shape))
+        raise ValueError(f"Codes: their shape must be (frames, {wanted}), not {codes.shape}")
+    low = -(1 << frame.bits - 1) if frame.signed else 0
+    high = low + (1 << frame.bits) - 1
+    if codes.dtype.kind not in "iub" or ((codes < low) | (codes > high)).any():
+        raise ValueError(f"Codes: they must be whole numbers from {low} to {high}")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return " and ".join(map(str, numbers))

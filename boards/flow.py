@@ -18,8 +18,7 @@ from sqwire.hw.axis import Port
 from . import route, yosys
 from .board import Board
 from .families import FAMILIES
-from .fit import formats_of, formats_of_ports, top_for
-from .link.payloads import Format
+from .fit import Formats, formats_of, formats_of_ports, parts_for, top_for
 from .report import SynthResult
 from .shell import Shell
 from .tools import YOSYS, SynthError, Workshop
@@ -50,7 +49,7 @@ def synth(
     """Build the bitstream of a compiled network; adds :data:`ARTEFACTS` to the build folder.
 
     The files appear together at the end, or none does; only ``netlist.v`` is added also where the
-    network has several inputs or outputs, for which there is no shell. Logs (``synth.TOOL.log``)
+    network has several inputs for whose frames the link has no room. Logs (``synth.TOOL.log``)
     stay also when a tool fails. Where the build holds the result for the same board, clock and seed
     from the same versions of the tools, it is returned at once.
 
@@ -75,9 +74,9 @@ def synth(
     BuildError
         If the folder is not a sound build.
     SynthError
-        If a tool fails, the design does not fit or is too slow, the network has several inputs or
-        outputs, the disk is full, or another run works on the same build; one line, with the
-        place of the log.
+        If a tool fails, the design does not fit or is too slow, the link has no room for the frames
+        of several inputs, the disk is full, or another run works on the same build; one line, with
+        the place of the log.
     """
     if not isinstance(build, Build):
         build = Build.load(build)
@@ -93,8 +92,10 @@ def synth(
         except OSError as error:
             raise _cannot_write(build.path, error) from error
         try:
-            if len(build.inputs) + len(build.outputs) > 2:
-                raise _without_board(build, board, work, progress)
+            try:
+                parts_for(formats_of(build), board)
+            except ValueError as error:
+                raise _without_board(build, board, work, progress, error) from error
             result = run_flow(
                 build.path / "design.il",
                 TOP,
@@ -127,9 +128,9 @@ def synth(
 
 
 def _without_board(
-    build: Build, board: Board, work: Path, progress: Callable[[str], None]
+    build: Build, board: Board, work: Path, progress: Callable[[str], None], why: ValueError
 ) -> SynthError:
-    """Add the netlist to a build that no shell is for; the error that says so."""
+    """Add the netlist to a build that no link is for; the error that says so."""
     if "netlist.v" not in build.files:
         workshop = Workshop(work, build.path, progress)
         source = (build.path / "design.il").read_bytes()
@@ -138,9 +139,8 @@ def _without_board(
         yosys.netlist(workshop, TOP, board)
         build.add(work, ["netlist.v"])
     return SynthError(
-        f"Build {build.path}: for a board it must have one input and one output, not "
-        f"{len(build.inputs)} and {len(build.outputs)}; its netlist.v is there (sqwire verify "
-        f"--level netlist); put {TOP} into a design of your own"
+        f"{why}, or put {TOP} into a design of your own: netlist.v is in {build.path} (sqwire "
+        "verify --level netlist)"
     )
 
 
@@ -154,7 +154,7 @@ def run_flow(
     *,
     clock_hz: float | None = None,
     baud: int | None = None,
-    formats: tuple[Format, Format] | None = None,
+    formats: Formats | None = None,
     bare: bool = False,
     seed: int = 1,
     cycles_per_frame: int | None = None,
@@ -165,7 +165,7 @@ def run_flow(
     """The flow on plain files: module ``top`` of ``design_il`` to :data:`ARTEFACTS` in ``folder``.
 
     ``top`` has the ports of :class:`sqwire.hw.network.Network`, ``inputs`` and ``outputs`` are
-    their layouts; the link takes one of each. ``folder`` must exist and is the caller's own;
+    their layouts. ``folder`` must exist and is the caller's own;
     ``synth.json`` is written last, so where it is, all is. ``logs`` is where logs go, ``folder`` if
     None. ``formats`` are the shapes of the frames, one position high if None.
     ``bare`` puts the network between shift registers (:class:`sqwire.boards.shell.Shell`) instead
@@ -179,7 +179,7 @@ def run_flow(
     if bare:
         shell, pins = Shell(inputs, outputs).to_rtlil(top), ""
     else:
-        formats = formats or formats_of_ports(*inputs, *outputs)
+        formats = formats or formats_of_ports(inputs, outputs)
         around = top_for(board, formats, digest, clock_hz=clock_hz, baud=baud)
         shell, pins = around.to_rtlil(top), FAMILIES[board.family].constraints(board)
     workshop = Workshop(folder, folder if logs is None else logs, progress)

@@ -11,6 +11,8 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from sqwire.hw.ports import names
+
 from .link.link import Link
 from .pll import Pll
 
@@ -59,19 +61,20 @@ class Top:
         m.submodules.link = link = self.link.create()
         network_rst = Signal(init=1)
         m.d.sync += network_rst.eq(link.network_rst)
+        # An output of the link goes into the network.
+        sides = {
+            f"{'i' if member.flow == Out else 'o'}_{pin}": getattr(link, pin)
+            for pin, member in link.at_network.items()
+        }
+        for k in names("", len(self.link.identity.outputs)):
+            # The link counts for itself.
+            sides[f"o_m_axis{k}_tlast"] = Signal(name=f"m_axis{k}_tlast")
         m.submodules.network = Instance(
             network,
             i_clk=clock[0],
             i_rst=network_rst,
-            i_s_axis_tdata=link.s_axis_tdata,
-            i_s_axis_tvalid=link.s_axis_tvalid,
-            o_s_axis_tready=link.s_axis_tready,
-            i_s_axis_tlast=link.s_axis_tlast,
-            o_m_axis_tdata=link.m_axis_tdata,
-            o_m_axis_tvalid=link.m_axis_tvalid,
-            i_m_axis_tready=link.m_axis_tready,
-            o_m_axis_tlast=Signal(name="m_axis_tlast"),  # the link counts for itself
             o_error=link.network_error,
+            **sides,
         )
         m.d.comb += [
             link.rx.eq(pins["rx"]),

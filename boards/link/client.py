@@ -58,7 +58,7 @@ class Client:
     ) -> None:
         self.name, self.timeout_seconds, self.retries = name, timeout_seconds, retries
         self.credits = 1
-        self.output: Format | None = None
+        self.outputs: tuple[Format, ...] = ()
         self.traffic = Traffic()
         self._line = line
         self._decoder = Decoder()
@@ -92,7 +92,7 @@ class Client:
     def identify(self) -> Identity:
         """Who is there; from here on as many frames are sent ahead as the board allows."""
         identity = Identity.unpack(self.submit(Kind.IDENTIFY).result())
-        self.output = identity.output
+        self.outputs = identity.outputs
         self.credits = self._window.credits = identity.credits
         return identity
 
@@ -180,7 +180,7 @@ class Client:
                 continue
             request.tries += 1
             request.deadline = time.monotonic() + self.timeout_seconds
-            request.got = []
+            request.got = {}
             if not request.is_cut:
                 return Message(request.kind, sequence, request.codes[0])
             self._window.add(sequence, request.kind, request.codes)
@@ -238,14 +238,13 @@ class Client:
     def _answers(self, request: Request) -> tuple[Kind, ...]:
         if not request.is_frame:
             return (_REPLIES[request.kind],)
-        cut = self.output is not None and self.output.is_cut
+        cut = bool(self.outputs) and self.outputs[0].is_cut
         return (Kind.RESULT_PART if cut else Kind.RESULT,)
 
     def _gather(self, sequence: int, request: Request, payload: bytes) -> bytes | None:
         """A part of a result came; the result if it is the last."""
-        assert self.output is not None, "nobody waits for a part before"
         try:
-            return request.gather(payload, self.output)
+            return request.gather(payload, self.outputs)
         except Gap:
             self._again(sequence)
         except ValueError as error:

@@ -8,7 +8,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .codec import CRC_BYTES, HEADER_BYTES, RESULT_HEAD_BYTES, Kind
+from .codec import CRC_BYTES, HEADER_BYTES, Kind
 from .deframe import CRC
 from .payloads import Identity, State
 
@@ -24,7 +24,7 @@ class Composer(wiring.Component):  # type: ignore[misc]
     A short reply goes before the next result. A result holds its place on the line until the
     last of its transfers has come. ``abort`` ends a message without its CRC, so it is
     no message to the host. Where frames or results travel in parts, what comes from the network
-    comes byte by byte and message by message (:class:`sqwire.boards.link.outlet.Outlet`).
+    comes byte by byte and message by message (:class:`sqwire.boards.link.outlets.Outlets`).
 
     Timing: a byte every 5 cycles where the line has room.
 
@@ -38,8 +38,8 @@ class Composer(wiring.Component):  # type: ignore[misc]
         answers for one cycle, when it begins. The payload is read two bytes at a time.
     sequence : ``In(16)``
         The sequence number of the next result, until ``result``.
-    last : ``In(1)``
-        The next message is the last of its result, until ``result``.
+    message_bytes : ``In(16)``
+        What the next message of a result has, until ``result``.
     tdata, tvalid, tready
         From the network.
     counters : ``In(STATE_BITS)``
@@ -57,7 +57,7 @@ class Composer(wiring.Component):  # type: ignore[misc]
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
-        frame = identity.output
+        frame = identity.outputs[0]
         self.word_bytes = 1 if identity.is_cut else frame.lane_bytes * frame.channels
         super().__init__(
             {
@@ -71,7 +71,7 @@ class Composer(wiring.Component):  # type: ignore[misc]
                 "tell_sequence": In(16),
                 "tell_state": In(32),
                 "sequence": In(16),
-                "last": In(1),
+                "message_bytes": In(16),
                 "tdata": In(8 * self.word_bytes),
                 "tvalid": In(1),
                 "tready": Out(1),
@@ -88,14 +88,9 @@ class Composer(wiring.Component):  # type: ignore[misc]
     def elaborate(self, platform: object) -> Any:
         m = Module()
         m.submodules.crc = crc = CRC.create()
-        frame = self.identity.output
         word_bytes = self.word_bytes
         rom = self.identity.pack()
-        result = Kind.RESULT_PART if frame.is_cut else Kind.RESULT
-        sizes = [
-            RESULT_HEAD_BYTES * frame.is_cut + frame.message_bytes(packed=False, last=last)
-            for last in (True, False)
-        ]
+        result = Kind.RESULT_PART if self.identity.results_are_cut else Kind.RESULT
 
         kind, sequence, length = Signal(8), Signal(16), Signal(16)
         is_result, is_taken, payload = Signal(), Signal(), Signal()
@@ -109,7 +104,7 @@ class Composer(wiring.Component):  # type: ignore[misc]
         ]
         with m.Switch(kind):
             for one, size in (
-                (result, Mux(self.last, *sizes) if frame.is_cut else sizes[0]),
+                (result, self.message_bytes),
                 (Kind.TAKEN, len(self.tell_state) // 8),
                 (Kind.IDENTITY, len(rom)),
                 (Kind.STATE, STATE_BITS // 8),

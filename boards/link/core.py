@@ -4,43 +4,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from sqwire.hw.ports import names
 
 from .codec import NOBODY, Code, Kind
 from .composer import Composer
 from .counters import Counters
 from .deframe import Deframer
 from .gate import Gate
-from .intake import Intake
+from .intake import Intake, index
 from .order import Order
-from .outlet import Outlet
+from .outlets import Outlets
 from .payloads import Identity
 from .stuffer import Stuffer
 
 if TYPE_CHECKING:
     from .link import Link
 
-__all__ = ["Core", "ports"]
+__all__ = ["Core", "at_network", "ports"]
 
 _RESET_CYCLES = 16
 _GLOW_BITS = 20
 """An LED glows for a million cycles behind what lit it, and when the board wakes."""
 
 
+def at_network(identity: Identity) -> dict[str, Any]:
+    """Members of both components at the streams of the network."""
+    members: dict[str, Any] = {}
+    for k, frame in zip(names("", len(identity.inputs)), identity.inputs, strict=True):
+        members |= {f"s_axis{k}_tdata": Out(8 * frame.lane_bytes * frame.channels)}
+        members |= {f"s_axis{k}_tvalid": Out(1), f"s_axis{k}_tready": In(1)}
+        members |= {f"s_axis{k}_tlast": Out(1)}
+    for k, frame in zip(names("", len(identity.outputs)), identity.outputs, strict=True):
+        members |= {f"m_axis{k}_tdata": In(8 * frame.lane_bytes * frame.channels)}
+        members |= {f"m_axis{k}_tvalid": In(1), f"m_axis{k}_tready": Out(1)}
+    return members
+
+
 def ports(identity: Identity) -> dict[str, Any]:
     """Members of both components: those at the network and those for the eyes."""
-    widths = [8 * f.lane_bytes * f.channels for f in (identity.input, identity.output)]
-    return {
-        "s_axis_tdata": Out(widths[0]),
-        "s_axis_tvalid": Out(1),
-        "s_axis_tready": In(1),
-        "s_axis_tlast": Out(1),
-        "m_axis_tdata": In(widths[1]),
-        "m_axis_tvalid": In(1),
-        "m_axis_tready": Out(1),
+    return at_network(identity) | {
         "network_error": In(1),
         "network_rst": Out(1),
         "active": Out(1),
@@ -58,9 +65,9 @@ class Core(wiring.Component):  # type: ignore[misc]
     o : ``Out(stream)``
         Bytes for the line.
     s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
-        To the network's input.
+        To the network's input; ``s_axis0_tdata``, ... where there are several.
     m_axis_tdata, m_axis_tvalid, m_axis_tready
-        From the network's output.
+        From the network's output, likewise.
     network_error, network_rst
         The network's ``error``; its reset, for 16 cycles behind a reset request.
     active, error : ``Out(1)``
@@ -79,21 +86,16 @@ class Core(wiring.Component):  # type: ignore[misc]
         clear = Signal()  # a reset request is being served
         restart = ResetInserter(clear)
         deframer, composer = Deframer(self.link.timeout_bits), Composer(identity)
-        stuffer, intake, counters = Stuffer(), Intake(identity.input, credits), Counters()
-        gate = (Order if identity.input.is_cut else Gate)(identity.input, credits)
+        stuffer, counters = Stuffer(), Counters()
+        cut = identity.frames_are_cut
+        gate = Order(identity.inputs[0], credits) if cut else Gate(identity.inputs, credits)
         m.submodules.deframer = deframer
         m.submodules.composer = composer
         m.submodules.stuffer = stuffer
-        m.submodules.intake = restart(intake)
         m.submodules.counters = restart(counters)
         m.submodules.gate = restart(gate)
         m.d.comb += [
             *(getattr(deframer, pin).eq(getattr(self, pin)) for pin in ("valid", "data", "bad")),
-            *(
-                getattr(self, f"s_axis_{pin}").eq(getattr(intake, pin))
-                for pin in ("tdata", "tvalid", "tlast")
-            ),
-            intake.tready.eq(self.s_axis_tready),
         ]
         done = self._results(m, composer, restart, clear)
         wiring.connect(m, composer.o, stuffer.i)
@@ -101,11 +103,7 @@ class Core(wiring.Component):  # type: ignore[misc]
         m.d.comb += [stuffer.close.eq(composer.close), composer.closed.eq(stuffer.closed)]
 
         # Does it bring codes, may it come in? All is settled long before the next byte comes.
-        kinds = (
-            (Kind.PART, Kind.PART_PACKED)
-            if identity.input.is_cut
-            else (Kind.INFER, Kind.INFER_PACKED)
-        )
+        kinds = (Kind.PART, Kind.PART_PACKED) if cut else (Kind.INFER, Kind.INFER_PACKED)
         frame, bare, opened = Signal(), Signal(), Signal()
         m.d.sync += [
             frame.eq((deframer.kind == kinds[0]) | (deframer.kind == kinds[1])),
@@ -122,16 +120,28 @@ class Core(wiring.Component):  # type: ignore[misc]
             gate.data.eq(deframer.payload),
             gate.end.eq(deframer.end),
             gate.good.eq(deframer.good),
-            gate.free.eq(intake.fed if identity.input.is_cut else done),
-            intake.open.eq(gate.open),
-            intake.packed.eq(gate.packed),
-            intake.store.eq(gate.store),
-            intake.data.eq(deframer.payload),
-            intake.commit.eq(gate.commit),
-            intake.rollback.eq(deframer.end & ~gate.commit),
-            intake.done.eq(done),
         ]
-        if identity.input.is_cut:
+        intakes = [Intake(frame, credits) for frame in identity.inputs]
+        m.d.comb += gate.free.eq(intakes[0].fed if cut else done)
+        for k, intake, own in zip(
+            names("", len(intakes)), intakes, self._shares(m, gate), strict=True
+        ):
+            m.submodules[f"intake{k}"] = restart(intake)
+            m.d.comb += [
+                intake.open.eq(gate.open),
+                intake.packed.eq(gate.packed),
+                intake.store.eq(gate.store & own),
+                intake.data.eq(deframer.payload),
+                intake.commit.eq(gate.commit),
+                intake.rollback.eq(deframer.end & ~gate.commit),
+                intake.done.eq(done),
+                *(
+                    getattr(self, f"s_axis{k}_{pin}").eq(getattr(intake, pin))
+                    for pin in ("tdata", "tvalid", "tlast")
+                ),
+                intake.tready.eq(getattr(self, f"s_axis{k}_tready")),
+            ]
+        if cut:
             m.d.comb += [
                 composer.tell.eq(gate.tell),
                 gate.told.eq(composer.told),
@@ -173,7 +183,7 @@ class Core(wiring.Component):  # type: ignore[misc]
 
         # Sequence numbers in the order of the frames, which is that of the results. Of frames in
         # parts as many may be in the ring as in the network.
-        depth = max(credits, 2) << identity.input.is_cut
+        depth = max(credits, 2) << cut
         m.submodules.sequences = memory = Memory(shape=16, depth=depth, init=[])
         write, read = memory.write_port(), memory.read_port()
         newest, oldest = (Signal(range(depth)) for _ in range(2))
@@ -206,9 +216,13 @@ class Core(wiring.Component):  # type: ignore[misc]
                 *(register.eq(0) for register in (newest, oldest, unanswered)),
             ]
 
+        stalled = Cat(
+            getattr(self, f"m_axis{k}_tvalid") & ~getattr(self, f"m_axis{k}_tready")
+            for k in names("", len(identity.outputs))
+        ).any()
         m.d.comb += [
             counters.frames.eq(done),
-            counters.stall_cycles.eq(self.m_axis_tvalid & ~self.m_axis_tready & ~composer.telling),
+            counters.stall_cycles.eq(stalled & ~composer.telling),
             counters.damaged.eq(damaged),
             counters.refused.eq(refused),
             counters.busy.eq(gate.busy),
@@ -225,30 +239,54 @@ class Core(wiring.Component):  # type: ignore[misc]
             glow(m, lamp, lit)
         return m
 
+    def _shares(self, m: Any, gate: Any) -> list[Any]:
+        """For each input whether a byte of a frame is its own; of several whole frames follow each
+        other."""
+        inputs = self.link.identity.inputs
+        if len(inputs) == 1:
+            return [Const(1)]
+        sizes = Array(
+            Mux(gate.packed, frame.frame_bytes(packed=True), frame.frame_bytes(packed=False))
+            for frame in inputs
+        )
+        number, last = index(len(inputs)), Signal()
+        byte = index(max(frame.frame_bytes(packed=False) for frame in inputs))
+        m.d.sync += last.eq(byte == sizes[number] - 1)  # settled before the byte comes
+        with m.If(gate.open):
+            m.d.sync += [number.eq(0), byte.eq(0)]
+        with m.Elif(gate.store):
+            m.d.sync += [number.eq(number + last), byte.eq(Mux(last, 0, byte + 1))]
+        return [number == k for k in range(len(inputs))]
+
     def _results(self, m: Any, composer: Composer, restart: Any, clear: Signal) -> Any:
         """What comes from the network goes to the composer; when a result is out."""
+        identity = self.link.identity
         # What comes out while the network is reset belongs to nobody.
-        valid = self.m_axis_tvalid & ~clear
-        if not self.link.identity.is_cut:
+        if not identity.is_cut:
             m.d.comb += [
+                composer.message_bytes.eq(identity.outputs[0].message_bytes(packed=False)),
                 composer.tdata.eq(self.m_axis_tdata),
-                composer.tvalid.eq(valid),
+                composer.tvalid.eq(self.m_axis_tvalid & ~clear),
                 self.m_axis_tready.eq(composer.tready | clear),
             ]
             return composer.result
-        outlet = Outlet(self.link.identity.output)
-        m.submodules.outlet = restart(outlet)
+        outlets = Outlets(identity.outputs)
+        m.submodules.outlets = restart(outlets)
+        for k in names("", len(identity.outputs)):
+            tdata, tvalid, tready = (f"m_axis{k}_{pin}" for pin in ("tdata", "tvalid", "tready"))
+            m.d.comb += [
+                getattr(outlets, tdata).eq(getattr(self, tdata)),
+                getattr(outlets, tvalid).eq(getattr(self, tvalid) & ~clear),
+                getattr(self, tready).eq(getattr(outlets, tready) | clear),
+            ]
         m.d.comb += [
-            outlet.s_tdata.eq(self.m_axis_tdata),
-            outlet.s_tvalid.eq(valid),
-            self.m_axis_tready.eq(outlet.s_tready | clear),
-            composer.tdata.eq(outlet.tdata),
-            composer.tvalid.eq(outlet.tvalid & ~clear),
-            composer.last.eq(outlet.last),
-            outlet.tready.eq(composer.tready),
-            outlet.sent.eq(composer.result),
+            composer.tdata.eq(outlets.tdata),
+            composer.tvalid.eq(outlets.tvalid & ~clear),
+            composer.message_bytes.eq(outlets.message_bytes),
+            outlets.tready.eq(composer.tready),
+            outlets.sent.eq(composer.result),
         ]
-        return composer.result & outlet.last
+        return composer.result & outlets.last
 
 
 def glow(m: Any, lamp: Signal, lit: Any) -> None:

@@ -90,14 +90,16 @@ class Format:
         codes = (self.positions - (self.messages - 1) * most if last else most) * self.channels
         return (codes * self.bits + 7) // 8 if packed else codes * self.lane_bytes
 
-    def cut(self, most_bytes: int) -> Format:
-        """The same frames, in parts if they have more than ``most_bytes``.
-
-        A part has up to :data:`PART_BYTES`, but at least one position.
-        """
+    @property
+    def in_parts(self) -> Format:
+        """The same frames in parts of up to :data:`PART_BYTES`, but at least one position."""
         part = max(PART_BYTES // (self.channels * self.lane_bytes), 1)
-        fits = self.frame_bytes(packed=False) <= most_bytes or part >= self.positions
-        return replace(self, part=0 if fits else part)
+        return replace(self, part=min(part, self.positions))
+
+    def cut(self, most_bytes: int) -> Format:
+        """The same frames, in parts if they have more than ``most_bytes`` and make several."""
+        fits = self.frame_bytes(packed=False) <= most_bytes or self.in_parts.messages == 1
+        return replace(self, part=0) if fits else self.in_parts
 
     @property
     def is_sound(self) -> bool:
@@ -105,7 +107,7 @@ class Format:
         return (
             self.codes > 0
             and 1 <= self.bits <= 64
-            and 0 <= self.part < self.positions
+            and 0 <= self.part <= self.positions
             and self.frame_bytes(packed=False) <= MOST_FRAME
             and self.message_bytes(packed=False) <= MOST_PAYLOAD - PART_HEAD_BYTES * self.is_cut
         )

@@ -34,7 +34,7 @@ MEMBERS = {
 
 
 class Gate(wiring.Component):  # type: ignore[misc]
-    """Lets whole frames into the ring.
+    """Lets whole frames into the ring; a frame is that of each input, one behind the other.
 
     Members
     -------
@@ -57,13 +57,15 @@ class Gate(wiring.Component):  # type: ignore[misc]
         At ``end``, of messages that bring codes: the length is right; there was no credit.
     """
 
-    def __init__(self, frame: Format, credits: int) -> None:
-        self.frame_format, self.credits = frame, credits
+    def __init__(self, inputs: tuple[Format, ...], credits: int) -> None:
+        self.inputs, self.credits = inputs, credits
         super().__init__(MEMBERS)
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
-        plain, packed = (self.frame_format.frame_bytes(packed=p) for p in (False, True))
+        plain, packed = (
+            sum(frame.frame_bytes(packed=p) for frame in self.inputs) for p in (False, True)
+        )
         unanswered, full = Signal(range(self.credits + 1)), Signal()
         storing = Signal()
         m.d.sync += [

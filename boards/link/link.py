@@ -9,8 +9,10 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sqwire.hw.ports import names
+
 from .codec import MOST_PAYLOAD, PART_HEAD_BYTES
-from .core import Core, ports
+from .core import Core, at_network, ports
 from .format import MOST_FRAME, Format
 from .payloads import Identity
 from .uart import Uart
@@ -20,15 +22,15 @@ __all__ = ["Link", "credits_for"]
 _MOST_CREDITS, _MOST_PARTS = 16, 8
 
 
-def credits_for(frame: Format, ring_bytes: int, most: int = _MOST_CREDITS) -> int:
+def credits_for(inputs: tuple[Format, ...], ring_bytes: int, most: int = _MOST_CREDITS) -> int:
     """How many frames may be unanswered where ``ring_bytes`` are there to keep them.
 
     A power of two from 2 (one is fed while the next comes) to ``most``. Of a frame in parts it is
     the parts that count.
     """
-    if frame.is_cut:
+    if inputs[0].is_cut:
         most = min(most, _MOST_PARTS)
-    room = ring_bytes // (1 + frame.message_bytes(packed=False))
+    room = ring_bytes // sum(1 + frame.message_bytes(packed=False) for frame in inputs)
     return min(max(1 << max(room, 1).bit_length() - 1, 2), most)
 
 
@@ -48,7 +50,9 @@ class Link:
     timeout_bits: int = 19
 
     def __post_init__(self) -> None:
-        for name, frame in (("input", self.identity.input), ("output", self.identity.output)):
+        inputs, outputs = self.identity.inputs, self.identity.outputs
+        called = names("input", len(inputs)) + names("output", len(outputs))
+        for name, frame in zip(called, inputs + outputs, strict=True):
             size, what = frame.message_bytes(packed=False), "part" if frame.is_cut else "frame"
             most = MOST_PAYLOAD - PART_HEAD_BYTES * frame.is_cut
             if size > most:
@@ -61,6 +65,11 @@ class Link:
                     f"Link: the {name} must have codes of up to 64 bits, {MOST_PAYLOAD} a position "
                     f"and {MOST_FRAME} bytes a frame, not {frame}; make it smaller"
                 )
+        if not self.identity.fits:
+            raise ValueError(
+                "Link: of several inputs no frames must be cut and of several outputs all, not "
+                f"{inputs} and {outputs}; see sqwire.boards.fit.parts_for"
+            )
         if self.identity.credits not in (1, 2, 4, 8, 16):
             raise ValueError(
                 f"Link: credits must be a power of two up to 16, not {self.identity.credits}"
@@ -89,10 +98,13 @@ class Link:
 
 
 class Component(wiring.Component):  # type: ignore[misc]
-    """The link with its line: members of :class:`Core`, and ``rx`` and ``tx`` for the bytes."""
+    """The link with its line: members of :class:`Core`, and ``rx`` and ``tx`` for the bytes.
+
+    ``at_network`` are the members at the streams of the network.
+    """
 
     def __init__(self, link: Link) -> None:
-        self.link = link
+        self.link, self.at_network = link, at_network(link.identity)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), **ports(link.identity)})
 
     def elaborate(self, platform: object) -> Any:

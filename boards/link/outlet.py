@@ -21,7 +21,8 @@ class Outlet(wiring.Component):  # type: ignore[misc]
 
     A message must not begin before all of it is there: while it waited, nobody could be told
     that parts of frames were taken, the host would send no more, and the network might need them
-    for the rest of the message. Before the codes of a part stands its index.
+    for the rest of the message. Before the codes of a part stands its index, counted from
+    ``first`` on.
 
     Timing: a transfer takes a cycle and one more a byte, as long as there is room.
 
@@ -34,11 +35,13 @@ class Outlet(wiring.Component):  # type: ignore[misc]
     sent : ``In(1)``
         One cycle, when the message is out.
     last : ``Out(1)``
-        The message is the last of its result.
+        The message is the last of its frame.
+    message_bytes : ``Out(16)``
+        What it has.
     """
 
-    def __init__(self, frame: Format) -> None:
-        self.frame = frame
+    def __init__(self, frame: Format, first: int = 0) -> None:
+        self.frame, self.first = frame, first
         self.size = frame.message_bytes(packed=False) + RESULT_HEAD_BYTES * frame.is_cut
         # What proofs look at: bytes and messages that wait; of the message that comes which one of
         # its result it is, its position, how far its index is written, and what is left of a word.
@@ -56,6 +59,7 @@ class Outlet(wiring.Component):  # type: ignore[misc]
                 "tready": In(1),
                 "sent": In(1),
                 "last": Out(1),
+                "message_bytes": Out(16),
             }
         )
 
@@ -64,13 +68,13 @@ class Outlet(wiring.Component):  # type: ignore[misc]
         frame = self.frame
         m.submodules.ring = ring = Memory(shape=8, depth=max(self.size, 2), init=[])
         write, read = ring.write_port(), ring.read_port()
-        first, end = index(self.size), index(self.size)
+        start, end = index(self.size), index(self.size)
         room, taken, closed = Signal(), Signal(), Signal()
 
         # Out: the composer looks for a message only behind `sent`.
         m.d.comb += [
             self.tdata.eq(read.data),
-            read.addr.eq(first),
+            read.addr.eq(start),
             taken.eq(self.tvalid & self.tready),
             room.eq(self.used != self.size),
         ]
@@ -80,9 +84,16 @@ class Outlet(wiring.Component):  # type: ignore[misc]
             self.whole.eq(self.whole + closed - self.sent),
         ]
         with m.If(taken):
-            m.d.sync += first.eq(Mux(first == self.size - 1, 0, first + 1))
-        leaving = index(frame.messages)  # which message of its result
-        m.d.comb += self.last.eq(leaving == frame.messages - 1)
+            m.d.sync += start.eq(Mux(start == self.size - 1, 0, start + 1))
+        leaving = index(frame.messages)  # which message of its frame
+        sizes = [
+            RESULT_HEAD_BYTES * frame.is_cut + frame.message_bytes(packed=False, last=last)
+            for last in (True, False)
+        ]
+        m.d.comb += [
+            self.last.eq(leaving == frame.messages - 1),
+            self.message_bytes.eq(Mux(self.last, *sizes)),
+        ]
         with m.If(self.sent):
             m.d.sync += leaving.eq(Mux(self.last, 0, leaving + 1))
 
@@ -102,7 +113,7 @@ class Outlet(wiring.Component):  # type: ignore[misc]
                     written = Signal(8 * RESULT_HEAD_BYTES)
                     m.d.comb += [
                         self.indexing.eq(1),
-                        written.eq(coming),
+                        written.eq(self.first + coming),
                         write.en.eq(room),
                         write.data.eq(written.word_select(step, 8)),
                     ]

@@ -9,11 +9,11 @@ from .format import Format
 
 __all__ = ["PROTOCOL", "Format", "Identity", "State"]
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of the protocol; a host speaks to boards of its own version only."""
 
 _MAGIC = b"sq"
-_IDENTITY = struct.Struct("<2sBBII8s")
+_IDENTITY = struct.Struct("<2sBBII8sBB")
 _FORMAT = struct.Struct("<IIHBBI")
 _STATE = struct.Struct("<II7H")
 
@@ -33,30 +33,58 @@ class Identity:
         4       4     clock_hz
         8       4     baud
         12      8     design
-        20      16    input: height 4, width 4, channels 2, bits 1, signed 1,
+        20      1     inputs
+        21      1     outputs
+        22      16    each input: height 4, width 4, channels 2, bits 1, signed 1,
                       positions a part 4, 0 where a frame is one message
-        36      16    output: the same
+        then    16    each output: the same
+
+    The parts of a result are those of the first output, then those of the second, ...; they are
+    numbered through and those of several outputs may come in any order.
     """
 
     credits: int
     clock_hz: int
     baud: int
     design: bytes
-    input: Format
-    output: Format
+    inputs: tuple[Format, ...]
+    outputs: tuple[Format, ...]
     protocol: int = PROTOCOL
+
+    @property
+    def frames_are_cut(self) -> bool:
+        """Whether frames travel in parts."""
+        return self.inputs[0].is_cut
+
+    @property
+    def results_are_cut(self) -> bool:
+        """Whether results travel in parts."""
+        return self.outputs[0].is_cut
 
     @property
     def is_cut(self) -> bool:
         """Whether frames or results travel in parts."""
-        return self.input.is_cut or self.output.is_cut
+        return self.frames_are_cut or self.results_are_cut
+
+    @property
+    def fits(self) -> bool:
+        """Whether of several inputs whole frames come, and of several outputs parts."""
+        inputs = len(self.inputs) == 1 or not any(frame.is_cut for frame in self.inputs)
+        return inputs and (len(self.outputs) == 1 or all(frame.is_cut for frame in self.outputs))
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there can be such a board."""
+        numbers = self.credits and self.clock_hz and self.baud and self.inputs and self.outputs
+        return bool(numbers) and self.fits and all(f.is_sound for f in self.inputs + self.outputs)
 
     def pack(self) -> bytes:
         """The payload."""
         head = _IDENTITY.pack(
-            _MAGIC, self.protocol, self.credits, self.clock_hz, self.baud, self.design
-        )
-        return head + b"".join(_FORMAT.pack(*astuple(f)) for f in (self.input, self.output))
+            _MAGIC, self.protocol, self.credits, self.clock_hz, self.baud, self.design,
+            len(self.inputs), len(self.outputs),
+        )  # fmt: skip
+        return head + b"".join(_FORMAT.pack(*astuple(f)) for f in self.inputs + self.outputs)
 
     @classmethod
     def unpack(cls, payload: bytes) -> Identity:
@@ -72,20 +100,27 @@ class Identity:
                 f"Board: it must speak protocol {PROTOCOL}, not {payload[2]}; "
                 "load a bitstream made by this version of sqwire"
             )
-        if len(payload) != _IDENTITY.size + 2 * _FORMAT.size or payload[:2] != _MAGIC:
-            raise ValueError("Board: it must identify itself as sqwire does, and does not")
-        _, protocol, credits, clock_hz, baud, design = _IDENTITY.unpack_from(payload)
-        formats = []
-        for at in (_IDENTITY.size, _IDENTITY.size + _FORMAT.size):
-            height, width, channels, bits, signed, part = _FORMAT.unpack_from(payload, at)
-            formats.append(Format(height, width, channels, bits, bool(signed), part))
-        if not (credits and clock_hz and baud and all(one.is_sound for one in formats)):
+        stranger = ValueError("Board: it must identify itself as sqwire does, and does not")
+        if len(payload) < _IDENTITY.size or payload[:2] != _MAGIC:
+            raise stranger
+        _, protocol, credits, clock_hz, baud, design, *counts = _IDENTITY.unpack_from(payload)
+        if len(payload) != _IDENTITY.size + sum(counts) * _FORMAT.size:
+            raise stranger
+        formats = tuple(
+            Format(height, width, channels, bits, bool(signed), part)
+            for height, width, channels, bits, signed, part in _FORMAT.iter_unpack(
+                payload[_IDENTITY.size :]
+            )
+        )
+        inputs, outputs = formats[: counts[0]], formats[counts[0] :]
+        identity = cls(credits, clock_hz, baud, design, inputs, outputs, protocol)
+        if not identity.is_sound:
             raise ValueError(
                 "Board: it must have credits, a clock, a rate and frames that fit into messages, "
-                f"not {credits}, {clock_hz} Hz, {baud} baud, {formats[0]} and {formats[1]}; "
+                f"not {credits}, {clock_hz} Hz, {baud} baud, {inputs} and {outputs}; "
                 "load the bitstream of this build"
             )
-        return cls(credits, clock_hz, baud, design, formats[0], formats[1], protocol)
+        return identity
 
 
 @dataclass(frozen=True)

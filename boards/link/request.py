@@ -43,7 +43,8 @@ class Traffic:
 class Request:
     """A request: its payload, that is of a frame in parts the codes of each.
 
-    ``number`` is under which it was sent last, ``got`` what has come of a result in parts.
+    ``number`` is under which it was sent last, ``got`` what has come of a result in parts, by
+    output.
     """
 
     kind: Kind
@@ -53,7 +54,7 @@ class Request:
     number: int | None = None
     tries: int = 0
     deadline: float = 0.0
-    got: list[bytes] = field(default_factory=list)
+    got: dict[int, list[bytes]] = field(default_factory=dict)
 
     @property
     def is_frame(self) -> bool:
@@ -70,28 +71,34 @@ class Request:
         self.begun = self.begun or self.future.set_running_or_notify_cancel()
         return self.begun
 
-    def gather(self, payload: bytes, output: Format) -> bytes | None:
-        """A part of its result came, of this format; the result if it is the last.
+    def gather(self, payload: bytes, outputs: Sequence[Format]) -> bytes | None:
+        """A part of its result came; the result, output by output, if it is the last.
 
         Raises
         ------
         Gap
-            If one before it is lost; the board does not keep it.
+            If one before it of the same output is lost; the board does not keep it.
         ValueError
             If it is none, or of another length.
         """
         index, codes = result_part(payload)
-        if index != len(self.got):
+        place, number = index, 0
+        while number < len(outputs) - 1 and place >= outputs[number].messages:
+            place -= outputs[number].messages
+            number += 1
+        output, own = outputs[number], self.got.setdefault(number, [])
+        if place != len(own) or place >= output.messages:
             raise Gap
-        last = index == output.messages - 1
-        wanted = output.message_bytes(packed=False, last=last)
+        wanted = output.message_bytes(packed=False, last=place == output.messages - 1)
         if len(codes) != wanted:
             raise ValueError(
                 f"Board: part {index} of a result must have {wanted} bytes, not {len(codes)}; "
                 "load the bitstream of this build"
             )
-        self.got.append(codes)
-        return b"".join(self.got) if last else None
+        own.append(codes)
+        if any(len(self.got.get(k, ())) < one.messages for k, one in enumerate(outputs)):
+            return None
+        return b"".join(b"".join(self.got[k]) for k in range(len(outputs)))
 
     @property
     def size(self) -> int:

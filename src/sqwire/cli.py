@@ -30,6 +30,23 @@ _INTERRUPTED = 130  # the status typer leaves with after Ctrl-C
 _notes = Console(stderr=True, highlight=False)
 
 BuildFolder = Annotated[Path, typer.Argument(help="Build folder written by sqwire compile.")]
+Frames = Annotated[
+    Path,
+    typer.Argument(
+        help="Input frames as the ONNX graph takes them: .npy; .npz with x0, x1, ... "
+        "for several inputs."
+    ),
+]
+Results = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--out",
+        help="Where the outputs go: .npy; .npz with y0, y1, ... for several outputs. "
+        "Default: y.npy or y.npz.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 
@@ -47,6 +64,15 @@ def _print(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
 def _check_folder(out: Path) -> None:
     if not out.parent.is_dir():
         raise ValueError(f"Output {out}: its folder must exist, and does not; make it first")
+
+
+def _opened(build: Path, x: Path, out: Path | None) -> tuple[Any, tuple[Any, ...], Path]:
+    """A build, what goes into its inputs, and where what comes out goes."""
+    opened = verbs.open_build(build)
+    frames = verbs.load_arrays(x, len(opened.graph.inputs))
+    out = out or Path("y.npz" if len(opened.graph.outputs) > 1 else "y.npy")
+    _check_folder(out)
+    return opened, frames, out
 
 
 def _keep(out: Path, y: Any) -> None:
@@ -148,33 +174,15 @@ def inspect(
 @app.command()
 def simulate(
     build: BuildFolder,
-    x: Annotated[
-        Path,
-        typer.Argument(
-            help="Input frames as the ONNX graph takes them: .npy; .npz with x0, x1, ... "
-            "for several inputs."
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            help="Where the outputs go: .npy; .npz with y0, y1, ... for several outputs. "
-            "Default: y.npy or y.npz.",
-            show_default=False,
-        ),
-    ] = None,
+    x: Frames,
+    out: Results = None,
     saturate: Annotated[
         bool, typer.Option(help="Clip values outside the input's range, as the graph does.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the circuit in Verilator on real inputs."""
-    opened = verbs.open_build(build)
-    frames = verbs.load_arrays(x, len(opened.graph.inputs))
-    out = out or Path("y.npz" if len(opened.graph.outputs) > 1 else "y.npy")
-    _check_folder(out)
+    opened, frames, out = _opened(build, x, out)
     y, result = verbs.simulate(opened, *frames, saturate=saturate, progress=_say)
     _keep(out, y)
     facts = {
@@ -273,16 +281,14 @@ def program(build: BuildFolder, as_json: Json = False) -> None:
 @app.command()
 def run(
     build: BuildFolder,
-    x: Annotated[Path, typer.Argument(help="Input frames, .npy, as the ONNX graph takes them.")],
+    x: Frames,
     port: Annotated[
         str | None, typer.Option(help="Serial port; found by USB id if not given.")
     ] = None,
     simulated: Annotated[
         bool, typer.Option("--simulate", help="Run on a board simulated in Verilator.")
     ] = False,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where the outputs go, .npy.")] = Path(
-        "y.npy"
-    ),
+    out: Results = None,
     baud: Annotated[int | None, typer.Option(help="Rate of the line.", min=1)] = None,
     saturate: Annotated[
         bool, typer.Option(help="Clip values outside the input's range, as the graph does.")
@@ -292,13 +298,13 @@ def run(
     """Send frames to the board, or to a simulated one, and keep the results."""
     from rich.progress import Progress
 
-    opened, (frames,) = verbs.open_build(build), verbs.load_arrays(x)
-    _check_folder(out)
+    opened, frames, out = _opened(build, x, out)
+    count = frames[0].shape[0] if frames[0].ndim else 0
     with Progress(console=_notes, transient=True, disable=as_json) as bar:
-        task = bar.add_task("frames", total=frames.shape[0] if frames.ndim else 0)
+        task = bar.add_task("frames", total=count)
         y, traffic = verbs.run(
             opened,
-            frames,
+            *frames,
             port=port,
             simulate=simulated,
             baud=baud,
@@ -307,7 +313,7 @@ def run(
             count=lambda done, _: bar.update(task, completed=done),
         )
     _keep(out, y)
-    facts = {"frames": len(y), "output": str(out), **vars(traffic)}
+    facts = {"frames": count, "output": str(out), **vars(traffic)}
     _print(facts, [f"{key}: {value}" for key, value in facts.items()], as_json)
 
 

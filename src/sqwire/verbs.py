@@ -254,18 +254,17 @@ def program(build: Build | Path | str) -> Board:
 
 def run(
     build: Build | Path | str,
-    x: NDArray[np.generic],
-    *,
+    *x: NDArray[np.generic],
     port: str | None = None,
     simulate: bool = False,
     baud: int | None = None,
     saturate: bool = False,
     progress: Progress = _silent,
     count: Callable[[int, int], None] | None = None,
-) -> tuple[NDArray[np.float32], Traffic]:
+) -> tuple[NDArray[np.float32] | tuple[NDArray[np.float32], ...], Traffic]:
     """Send frames to the board, or to a simulated one; the real outputs, and what it took.
 
-    ``x`` is (frames, channels, height, width) as the ONNX graph takes it. Without ``port`` and
+    ``x`` and the outputs are as those of :func:`simulate`. Without ``port`` and
     ``simulate`` the board is found by its USB id. ``count`` is called with how many outputs are
     there, and of how many.
 
@@ -285,9 +284,13 @@ def run(
     if port is not None and simulate:
         raise ValueError("run: it must be --port or --simulate, not both")
     build = open_build(build)
-    x = np.asarray(x)
+    inputs = build.graph.inputs
+    if len(x) != len(inputs):
+        raise ValueError(f"Inputs: there must be {len(inputs)} arrays, not {len(x)}")
+    frames = [np.asarray(own) for own in x]
     # Refused before a board is built.
-    build.graph.input.quantize(x[:1] if x.ndim else x, saturate=saturate)
+    for input, own in zip(inputs, frames, strict=True):
+        input.quantize(own[:1] if own.ndim else own, saturate=saturate)
     known = synthesis_of(build) if "synth.json" in build.files else None
     rate = baud or (known.baud if known else DEFAULT_BAUD)
     with ExitStack() as stack:
@@ -305,8 +308,8 @@ def run(
         device = stack.enter_context(
             Device(port, build, baud=rate, timeout_seconds=timeout_seconds)
         )
-        progress(f"send {len(x)} frames at {rate} baud")
-        return device.infer(x, saturate=saturate, progress=count), device.traffic
+        progress(f"send {len(frames[0])} frames at {rate} baud")
+        return device.infer(*frames, saturate=saturate, progress=count), device.traffic
 
 
 def load_arrays(file: Path | str, count: int = 1) -> tuple[NDArray[np.generic], ...]:

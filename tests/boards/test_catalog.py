@@ -57,7 +57,7 @@ def test_every_board_has_an_activity_led_a_programmer_and_an_adapter(board):
 
 @EVERY
 def test_the_line_keeps_its_rate_at_the_boards_own_clock(board):
-    top = top_for(board, (FRAME, FRAME), "ab" * 32)
+    top = top_for(board, ((FRAME,), (FRAME,)), "ab" * 32)
     assert top.link.uart.real_baud == pytest.approx(board.baud, rel=0.015)
     assert (top.pll is None) == (board.clock_hz == board.oscillator_hz)
     assert top.link.identity.clock_hz == board.clock_hz
@@ -73,7 +73,7 @@ def test_a_board_with_an_ftdi_chip_takes_three_megabaud(board):
 
 @EVERY
 def test_the_top_level_has_the_pins_of_the_board(board):
-    text = top_for(board, (FRAME, FRAME), "ab" * 32).to_rtlil("sqwire_top")
+    text = top_for(board, ((FRAME,), (FRAME,)), "ab" * 32).to_rtlil("sqwire_top")
     shell = text[text.index("module \\shell\n") :]
     for port in ("clk", "rx", "tx", "active", "error"):
         assert f" \\{port}\n" in shell

@@ -11,7 +11,7 @@ from sqwire.boards.top import Top
 from sqwire.simulated import SimulatedBoard, Workplace
 
 FRAME = Format(1, 1, 1, 8, False)
-TOP = Top(Link(Identity(2, 12_000_000, 1_000_000, b"12345678", FRAME, FRAME)))
+TOP = Top(Link(Identity(2, 12_000_000, 1_000_000, b"12345678", (FRAME,), (FRAME,))))
 
 
 @pytest.fixture

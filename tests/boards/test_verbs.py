@@ -179,10 +179,10 @@ def test_a_rate_beyond_all_rates_is_one_line(sqwire, residual_build, images, por
 def test_a_board_with_frames_of_another_shape_is_one_line(residual_build):
     design = bytes.fromhex(residual_build.files["design.il"])[:8]
     frame = Format(1, 1, 2, 4, False)
-    identity = Identity(4, 50_000_000, 3_000_000, design, frame, frame)
+    identity = Identity(4, 50_000_000, 3_000_000, design, (frame,), (frame,))
     device = Device.__new__(Device)
     device.build, device.name = residual_build, "here"
-    with pytest.raises(DeviceError, match="^Board at here: a frame must have 72 codes as in"):
+    with pytest.raises(DeviceError, match="here: frames in and out must have 72 and 5 codes as in"):
         device._check(identity)
 
 

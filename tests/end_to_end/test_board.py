@@ -84,7 +84,7 @@ def test_images_larger_than_any_message_come_back_as_the_graph_has_them(qonnx_bu
     board = simulated.board_for(build, find_board("ulx3s_85f"), clock_hz=25_000_000)
     x = np.random.default_rng(0).integers(0, 256, (2, 190, 180, 2))
     with board.run() as running, Device(running.port, build, timeout_seconds=60) as device:
-        frame = device.identity.input
+        frame = device.identity.inputs[0]
         assert frame.is_cut and frame.frame_bytes(packed=False) > 65535
         # Waits as long as the network takes for what may be unanswered, by its plan.
         cycles = build.plan.latency_cycles + 8 * build.plan.cycles_per_frame

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from sqwire import verbs
+from sqwire.boards.catalog import find_board
+from sqwire.boards.flow import synth
 from sqwire.boards.tools import SynthError
 from sqwire.compiler.build import Build
 from sqwire.hw.axis import Port
@@ -69,13 +71,18 @@ def test_every_component_equals_its_compute(build):
     assert report.passed, report.lines()
 
 
-def test_the_netlist_is_made_and_agrees_though_there_is_no_shell(build, library, tmp_path):
+def test_the_netlist_is_made_and_agrees_though_the_link_has_no_room(build, library, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(build.path, copy, ignore=shutil.ignore_patterns("simulation"))
     (copy / "simulation").mkdir()
     (copy / "simulation" / "library").symlink_to(library)
-    with pytest.raises(SynthError, match="one input and one output, not 2 and 3; its netlist.v is"):
-        verbs.synth(copy)
+    small = replace(find_board("ulx3s_85f"), ring_bytes=150)
+    with pytest.raises(
+        SynthError,
+        match="frames of 2 inputs must have at most 73 bytes together on ulx3s_85f, not 75; give "
+        "the network one input with all channels, or put sqwire_top into .* netlist.v is in ",
+    ):
+        synth(Build.load(copy), small)
     assert "netlist.v" in Build.load(copy).files
     report = verify(Build.load(copy), level="netlist", frames=6)
     assert report.passed, report.lines()

@@ -15,6 +15,7 @@ from amaranth.sim import Simulator
 
 from sqwire.boards import pll
 from sqwire.boards.link.codec import Decoder
+from sqwire.boards.link.core import at_network
 from sqwire.boards.link.link import Link
 from sqwire.boards.link.payloads import Format, Identity
 from sqwire.boards.top import Top
@@ -64,15 +65,19 @@ class Echo(wiring.Component):
 
 
 def make_link(frame, *, output=None, credits=4, timeout_bits=8, clock_hz=1_000_000, baud=100_000):
-    identity = Identity(credits, clock_hz, baud, b"12345678", frame, output or frame)
+    identity = Identity(credits, clock_hz, baud, b"12345678", (frame,), (output or frame,))
     return Link(identity, timeout_bits)
 
 
 class Host:
-    """Plays bytes to a core and collects messages; drives everything in one test bench."""
+    """Plays bytes to a core and collects messages; drives everything in one test bench.
 
-    def __init__(self, frame, *, seed=0, gaps=False, **options):
-        self.link = make_link(frame, **options)
+    The network is an :class:`Echo` of frames ``frame``, or another one behind another link.
+    """
+
+    def __init__(self, frame=None, *, link=None, network=None, seed=0, gaps=False, **options):
+        self.link = link or make_link(frame, **options)
+        self.network = network or Echo(frame)
         self.decoder, self.rng, self.gaps = Decoder(), random.Random(seed), gaps
         self.stuck = False
 
@@ -80,21 +85,15 @@ class Host:
         """Run the coroutine function ``script(host)``."""
         m = Module()
         m.submodules.core = self.core = self.link.core()
-        network = Echo(self.link.identity.input)
-        core = self.core
+        core, network = self.core, self.network
         reset, self.held = Signal(), Signal()
         m.submodules.network = ResetInserter(reset)(network)
-        m.d.comb += [
-            reset.eq(core.network_rst),
-            network.s_axis_tdata.eq(core.s_axis_tdata),
-            network.s_axis_tvalid.eq(core.s_axis_tvalid & ~self.held),
-            network.s_axis_tlast.eq(core.s_axis_tlast),
-            core.s_axis_tready.eq(network.s_axis_tready & ~self.held),
-            core.m_axis_tdata.eq(network.m_axis_tdata),
-            core.m_axis_tvalid.eq(network.m_axis_tvalid),
-            network.m_axis_tready.eq(core.m_axis_tready),
-            core.network_error.eq(network.error),
-        ]
+        m.d.comb += [reset.eq(core.network_rst), core.network_error.eq(network.error)]
+        for name, member in at_network(self.link.identity).items():
+            mine, its = getattr(core, name), getattr(network, name)
+            into, value = (its, mine) if member.flow == Out else (mine, its)
+            held = name.startswith("s_axis") and name.endswith(("tvalid", "tready"))
+            m.d.comb += into.eq(Mux(self.held, 0, value) if held else value)
         sim = Simulator(m)
         sim.add_clock(1e-6)
 

@@ -15,7 +15,7 @@ from sqwire.boards.link.codec import NOBODY, Code, Decoder, Kind, Message, encod
 from sqwire.boards.link.payloads import Format, Identity
 
 FRAME = Format(1, 1, 2, 12, False)
-IDENTITY = Identity(4, 50_000_000, 3_000_000, b"12345678", FRAME, FRAME)
+IDENTITY = Identity(4, 50_000_000, 3_000_000, b"12345678", (FRAME,), (FRAME,))
 X = np.arange(40).reshape(20, 1, 1, 2)
 
 
@@ -78,10 +78,13 @@ def device_at(frames, **options):
         {"credits": 0},
         {"baud": 0},
         {"clock_hz": 0},
-        {"input": replace(FRAME, height=0)},
-        {"input": replace(FRAME, bits=0)},
-        {"output": replace(FRAME, bits=255)},
-        {"output": Format(65535, 65535, 65535, 64, True)},
+        {"inputs": (replace(FRAME, height=0),)},
+        {"inputs": (replace(FRAME, bits=0),)},
+        {"outputs": (replace(FRAME, bits=255),)},
+        {"inputs": ()},
+        {"outputs": (FRAME, FRAME)},
+        {"inputs": (FRAME, replace(FRAME, part=1))},
+        {"outputs": (Format(65535, 65535, 65535, 64, True),)},
     ],
 )
 def test_a_board_that_no_board_can_be_is_refused(changes):

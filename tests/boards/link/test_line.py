@@ -70,8 +70,8 @@ def test_the_board_says_who_it_is(board, echo):
 def test_frames_are_sent_ahead_without_waiting(board):
     x = frames(40)
     with Device(board.port, baud=BAUD, timeout_seconds=20) as device:
-        replies = [device._send(one) for one in x]
-        results = [device.identity.output.unpack(reply.result(20)) for reply in replies]
+        replies = [device._send([one]) for one in x]
+        results = [device.identity.outputs[0].unpack(reply.result(20)) for reply in replies]
     assert np.array_equal(np.stack(results), x)
 
 
@@ -110,7 +110,7 @@ def test_of_ten_thousand_messages_each_behind_a_fault_is_answered_and_none_wrong
 ):
     """Without waiting or asking again: so the link is well again before a time-out is over."""
     messages = 10_000 if request.node.callspec.params["echo"] == "rtl" else 1_000
-    fmt, rng = echo.link.identity.input, random.Random(0)
+    fmt, rng = echo.link.identity.inputs[0], random.Random(0)
     codes = frames(messages, seed=6)
     payloads = [fmt.pack(one, packed=False) for one in codes]
     line, decoder, timeout = open_port(board.port, BAUD), Decoder(), 5.0
@@ -131,7 +131,7 @@ def test_of_ten_thousand_messages_each_behind_a_fault_is_answered_and_none_wrong
 
 def test_after_a_disconnect_in_mid_frame_the_next_client_is_served(board, echo):
     x = frames(20)
-    one = encode(Message(Kind.INFER, 7, echo.link.identity.input.pack(x[0], packed=False)))
+    one = encode(Message(Kind.INFER, 7, echo.link.identity.inputs[0].pack(x[0], packed=False)))
     for cut in (1, 5, 12, len(one) - 1):
         line = open_port(board.port, BAUD)
         line.write(one + one[:cut])
@@ -174,10 +174,10 @@ def test_a_reset_in_the_midst_of_frames_loses_time_but_no_frame(board):
     with Device(board.port, baud=BAUD, timeout_seconds=0.5, retries=50) as device:
         replies = []
         for k, one in enumerate(x):
-            replies.append(device._send(one))
+            replies.append(device._send([one]))
             if k % 30 == 29:
                 device.reset()
-        got = [device.identity.output.unpack(reply.result(30)) for reply in replies]
+        got = [device.identity.outputs[0].unpack(reply.result(30)) for reply in replies]
     assert np.array_equal(np.stack(got), x)
 
 

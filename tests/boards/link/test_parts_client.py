@@ -12,9 +12,10 @@ from sqwire.boards.errors import DeviceError
 from sqwire.boards.link.codec import NOBODY, Code, Decoder, Kind, Message, encode
 from sqwire.boards.link.parts import Part, Taken
 from sqwire.boards.link.payloads import Format, Identity
+from sqwire.boards.link.request import Gap, Request
 
 FRAME = Format(3, 4, 2, 12, False, 5)
-IDENTITY = Identity(4, 50_000_000, 3_000_000, b"12345678", FRAME, FRAME)
+IDENTITY = Identity(4, 50_000_000, 3_000_000, b"12345678", (FRAME,), (FRAME,))
 X = np.arange(20 * 24).reshape(20, 3, 4, 2)
 
 
@@ -50,8 +51,9 @@ class Board:
             yield Message(
                 Kind.TAKEN, sequence, Taken(self.next, self.next, self.turn, self.early).pack()
             )
-            if good:
-                payload = part.index.to_bytes(4, "little") + part.codes
+            for output in range(good * len(self.identity.outputs)):
+                index = part.index + output * FRAME.messages
+                payload = index.to_bytes(4, "little") + part.codes
                 yield Message(Kind.RESULT_PART, sequence, payload)
 
     @property
@@ -102,6 +104,35 @@ def test_an_honest_board_gets_each_part_once():
         assert np.array_equal(device.run(X), X)
         assert device.traffic.again == device.traffic.stale == 0
     assert len(line.seen) == 2 + 20 * FRAME.messages
+
+
+def test_parts_of_several_outputs_are_taken_apart_whatever_is_lost():
+    several = replace(IDENTITY, outputs=(FRAME, FRAME, FRAME))
+    for spoil in (lambda message: [message], sometimes(0.2, lambda message: [])):
+        line = Board(spoil, several)
+        with device_at(line, retries=200) as device:
+            results = device.run(X)
+            assert len(results) == 3
+            assert all(np.array_equal(result, X) for result in results)
+
+
+def test_parts_of_one_output_keep_their_order_and_those_of_others_come_between():
+    outputs = Format(1, 4, 1, 8, False, 2), Format(1, 3, 1, 8, False, 3)
+
+    def part(index, codes):
+        return index.to_bytes(4, "little") + codes
+
+    request = Request(Kind.INFER, [b""])
+    for missing in (1, 3, 1 << 31):
+        with pytest.raises(Gap):
+            request.gather(part(missing, b"ab"), outputs)
+    assert request.gather(part(0, b"ab"), outputs) is None
+    with pytest.raises(Gap):
+        request.gather(part(0, b"ab"), outputs)
+    with pytest.raises(ValueError, match="part 2 of a result must have 3 bytes, not 2"):
+        request.gather(part(2, b"xy"), outputs)
+    assert request.gather(part(2, b"xyz"), outputs) is None
+    assert request.gather(part(1, b"cd"), outputs) == b"abcdxyz"
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2, 0.5])
@@ -203,7 +234,7 @@ def test_a_board_that_is_silent_even_to_a_reset_fails_all_frames():
         return [] if begun else [message]
 
     with device_at(Board(spoil), retries=1) as device:
-        replies = [device._send(one) for one in X]
+        replies = [device._send([one]) for one in X]
         for reply in replies:
             with pytest.raises(DeviceError, match="it must answer within"):
                 reply.result(20)
@@ -226,6 +257,6 @@ def test_only_frames_that_are_on_their_way_are_kept_as_bytes(monkeypatch):
 
 def test_an_identity_with_frames_beyond_belief_is_refused():
     large = Format(2**20, 2**9, 1, 8, False, 508)
-    line = Board(identity=replace(IDENTITY, output=large))
+    line = Board(identity=replace(IDENTITY, outputs=(large,)))
     with pytest.raises(ValueError, match="^Board: it must have credits, a clock, a rate and "):
         Device(line, timeout_seconds=0.05)

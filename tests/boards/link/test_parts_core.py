@@ -38,7 +38,7 @@ class Talk:
 
     def __init__(self, host, spoil=lambda count, line: line):
         self.host, self.spoil = host, spoil
-        self.fmt = host.link.identity.input
+        self.fmt = host.link.identity.inputs[0]
         self.window = Window(host.link.identity.credits)
         self.sent, self.got, self.others = 0, {}, []
 
@@ -83,7 +83,7 @@ class Talk:
             self.hear(heard)
 
     def result(self, sequence):
-        return self.host.link.identity.output.unpack(b"".join(self.got[sequence]))
+        return self.host.link.identity.outputs[0].unpack(b"".join(self.got[sequence]))
 
 
 async def echoed(host, codes):
@@ -326,13 +326,14 @@ def test_no_frame_is_begun_while_as_many_as_credits_have_no_result(host):
 def test_the_smallest_results_leave_no_signal_of_no_bits(out):
     # Verilog has no name for one.
     into = FORMATS["bits"]
-    core = Link(Identity(4, 1_000_000, 100_000, bytes(8), into, out), 8).core()
+    core = Link(Identity(4, 1_000_000, 100_000, bytes(8), (into,), (out,)), 8).core()
     text = rtlil.convert(core, name="core", emit_src=False)
     assert "width 0" not in text
 
 
 def test_a_position_too_large_for_a_message_is_refused():
-    identity = Identity(2, 1_000_000, 100_000, bytes(8), Format(1, 2, 65_530, 8, False, 1), FRAME)
+    into = Format(1, 2, 65_530, 8, False, 1)
+    identity = Identity(2, 1_000_000, 100_000, bytes(8), (into,), (FRAME,))
     with pytest.raises(
         ValueError, match="part of the input must have at most 65529 bytes, not 6553"
     ):
@@ -341,8 +342,8 @@ def test_a_position_too_large_for_a_message_is_refused():
 
 @pytest.mark.parametrize(
     "frame",
-    [Format(1, 9, 4, 65, False), Format(9, 9, 1, 8, False, 81), Format(1 << 20, 512, 1, 8, 0, 9)],
+    [Format(1, 9, 4, 65, False), Format(9, 9, 1, 8, False, 82), Format(1 << 20, 512, 1, 8, 0, 9)],
 )
 def test_frames_that_can_not_be_are_refused(frame):
     with pytest.raises(ValueError, match="^Link: the output must have codes of up to 64 bits"):
-        Link(Identity(2, 1_000_000, 100_000, bytes(8), FRAME, frame))
+        Link(Identity(2, 1_000_000, 100_000, bytes(8), (FRAME,), (frame,)))

@@ -47,7 +47,7 @@ def test_a_frame_larger_than_any_message_comes_back(large_echo):
         large_echo.run() as running,
         Device(running.port, baud=BAUD, timeout_seconds=30) as device,
     ):
-        assert device.identity.input.frame_bytes(packed=False) > 65535
+        assert device.identity.inputs[0].frame_bytes(packed=False) > 65535
         assert np.array_equal(device.run(x), x)
         assert device.traffic.again == 0
 
@@ -69,7 +69,7 @@ def test_parts_in_one_direction_only(half_cut_echo, rate):
         line = FaultyLine(open_port(running.port, BAUD), Faults.all(rate), seed=6)
         seconds = 0.3 if rate else 20
         with Device(line, timeout_seconds=seconds, retries=200) as device:
-            assert device.identity.input.is_cut != device.identity.output.is_cut
+            assert device.identity.frames_are_cut != device.identity.results_are_cut
             assert np.array_equal(device.run(x), x)
             assert (line.struck > 0) == (rate > 0)
             assert rate or device.traffic.again == 0
@@ -87,7 +87,7 @@ def test_every_kind_of_fault_is_survived(board, kind):
 
 def test_after_a_disconnect_in_mid_frame_the_next_client_is_served(board, cut_echo):
     x = frames(5)
-    fmt = cut_echo.link.identity.input
+    fmt = cut_echo.link.identity.inputs[0]
     for parts in (1, 3, 4):
         for cut in (0, 1, 7):
             window = Window(4)
@@ -105,10 +105,10 @@ def test_a_reset_in_the_midst_of_frames_loses_time_but_no_frame(board):
     with Device(board.port, baud=BAUD, timeout_seconds=0.5, retries=50) as device:
         replies = []
         for k, one in enumerate(x):
-            replies.append(device._send(one))
+            replies.append(device._send([one]))
             if k % 10 == 9:
                 device.reset()
-        got = [device.identity.output.unpack(reply.result(30)) for reply in replies]
+        got = [device.identity.outputs[0].unpack(reply.result(30)) for reply in replies]
     assert np.array_equal(np.stack(got), x)
 
 

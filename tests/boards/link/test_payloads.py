@@ -12,8 +12,9 @@ from sqwire.hw.beat import Beat
 from sqwire.hw.ranges import Range
 
 IDENTITY = Identity(
-    4, 50_000_000, 3_000_000, b"12345678", Format(8, 8, 1, 4, False), Format(1, 1, 10, 13, True)
-)
+    4, 50_000_000, 3_000_000, b"12345678",
+    (Format(8, 8, 1, 4, False),), (Format(1, 1, 10, 13, True),),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 7, 8, 9, 16, 17, 31])
@@ -76,9 +77,9 @@ def test_a_single_position_is_not_cut():
     assert Format(1, 2, 65_529, 8, False).cut(4095).is_sound
 
 
-@pytest.mark.parametrize("part", [0, 1, 3, 15])
-def test_no_part_may_be_a_frame_or_more(part):
-    assert Format(3, 5, 1, 8, False, part).is_sound == (part < 15)
+@pytest.mark.parametrize("part", [0, 1, 3, 15, 16])
+def test_no_part_may_be_more_than_a_frame(part):
+    assert Format(3, 5, 1, 8, False, part).is_sound == (part <= 15)
 
 
 @pytest.mark.parametrize("bits", [1, 3, 4, 8, 11])
@@ -100,14 +101,14 @@ def test_four_bits_take_half_the_bytes():
 
 def test_what_travels_in_parts_is_in_the_identity():
     frame = Format(375, 450, 2, 8, False).cut(4095)
-    identity = replace(IDENTITY, input=frame)
+    identity = replace(IDENTITY, inputs=(frame,))
     assert identity.is_cut and Identity.unpack(identity.pack()) == identity
-    assert replace(IDENTITY, output=frame).is_cut and not IDENTITY.is_cut
+    assert replace(IDENTITY, outputs=(frame,)).is_cut and not IDENTITY.is_cut
 
 
 def test_identity_and_state_come_back():
     assert Identity.unpack(IDENTITY.pack()) == IDENTITY
-    assert len(IDENTITY.pack()) == 52
+    assert len(IDENTITY.pack()) == 54
     state = State(2**32 - 1, 5, 1, 2, 3, 4, 5, 6, 65535)
     assert State.unpack(state.pack()) == state
 
@@ -115,7 +116,7 @@ def test_identity_and_state_come_back():
 def test_another_protocol_is_refused_with_both_versions():
     raw = bytearray(IDENTITY.pack())
     raw[2] = 9
-    with pytest.raises(ValueError, match=r"^Board: it must speak protocol 2, not 9; load a "):
+    with pytest.raises(ValueError, match=r"^Board: it must speak protocol 3, not 9; load a "):
         Identity.unpack(bytes(raw))
 
 
