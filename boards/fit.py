@@ -28,7 +28,7 @@ Formats = tuple[tuple[Format, ...], tuple[Format, ...]]
 # and the share that may be in use with the link.
 _FULL, _FULL_RAM, _FULL_DEVICE = 0.8, 0.98, 0.9
 _PARTS = Cost(200, 150)
-"""What a link takes more where frames or results travel in parts."""
+"""What a link takes more where frames or results travel in parts, and for each further output."""
 
 
 def room_for(board: Board, graph: Graph | None = None) -> Cost:
@@ -74,8 +74,9 @@ def _link_cost(board: Board, formats: Formats) -> Cost:
         rings += [frame.message_bytes(packed=False) + head for frame in outputs]
     brams = 1 + sum(-(-size // block) for size in rings)
     base = FAMILIES[board.family].link
-    more = _PARTS if cut else Cost()
-    return Cost(base.luts + more.luts, base.ffs + more.ffs, base.dsps, max(base.brams, brams))
+    more = len(outputs) if cut else 0
+    luts, ffs = base.luts + more * _PARTS.luts, base.ffs + more * _PARTS.ffs
+    return Cost(luts, ffs, base.dsps, max(base.brams, brams))
 
 
 def target_for(
