@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from amaranth.hdl import Mux, Signal
+from amaranth.hdl import Cat, Mux, Signal
 
 from ..ranges import Range
 from ..steps import Steps
+from .compare import compare_cycles, reached, reached_store
 from .memory import FABRICS, Fabric, Store, pack, pipe, rom
 
 __all__ = ["Affine", "levels_of"]
@@ -24,6 +25,9 @@ class Affine:
     With ``to_even``, ``clamp(v >> shift)`` where an odd result of which no bits were shifted out
     is one less: a tie that half a step of ``offset`` had rounded up.
 
+    With a ``bend`` the line of a channel has two parts, as behind a leaky ReLU: ``factor[2 * c]``
+    and ``offset[2 * c]`` hold below ``bend[c]``, those behind them from there on.
+
     Made by :meth:`fit`, which proves it equal to given steps on every reachable ``x``.
     """
 
@@ -33,15 +37,38 @@ class Affine:
     offset: np.ndarray
     shift: int
     to_even: bool = False
+    bend: np.ndarray | None = None
     fabric: Fabric = FABRICS["ecp5"]
 
     @property
     def latency_cycles(self) -> int:
-        return 6 if self.to_even else 5
+        first = 0 if self.bend is None else compare_cycles(self._bend_store(""))
+        return first + (6 if self.to_even else 5)
 
     @classmethod
     def fit(cls, steps: tuple[Steps, ...], ranges: tuple[Range, ...]) -> "Affine | None":
-        """Factors and offsets that do exactly what ``steps`` do on ``ranges``; None if none do."""
+        """Factors and offsets that do exactly what ``steps`` do on ``ranges``; None if none do.
+
+        Where one line a channel does not, two that meet where it reaches some level.
+        """
+        fitted = cls._fit(steps, ranges)
+        levels = levels_of(steps)
+        for level in range(levels.lo + 1, levels.hi + 1):
+            if fitted is not None:
+                break
+            bend = [_reaching(s, r, level) for s, r in zip(steps, ranges, strict=True)]
+            parts = [
+                (own, Range(*ends))
+                for own, r, at in zip(steps, ranges, bend, strict=True)
+                for ends in ((r.lo, at - 1), (min(at, r.hi), r.hi))
+            ]
+            lines = tuple(own.within(part) for own, part in parts)
+            fitted = cls._fit(lines, tuple(part for _, part in parts), np.array(bend))
+        return fitted
+
+    @classmethod
+    def _fit(cls, steps, ranges, bend=None):
+        """The same for given lines."""
         levels = levels_of(steps)
         bounds = [_bounds(s, r, levels) for s, r in zip(steps, ranges, strict=True)]
         if any(b is None for b in bounds):
@@ -51,7 +78,7 @@ class Affine:
             if pairs is None:
                 continue
             factor, offset = np.array(pairs, dtype=np.int64).T
-            fitted = cls(Range.span(ranges), levels, factor, offset, shift, to_even)
+            fitted = cls(Range.span(ranges), levels, factor, offset, shift, to_even, bend)
             if fitted._factors.bits > _FACTOR_BITS:
                 return None
             fitted._prove(steps, ranges)
@@ -90,12 +117,22 @@ class Affine:
     def stores(self, name) -> tuple[Store, ...]:
         """Its memories."""
         width = self._factors.bits + self._offsets.bits
-        return (Store(f"{name}_constants", len(self.factor), width, True, 1, self.fabric),)
+        constants = Store(f"{name}_constants", len(self.factor), width, True, 1, self.fabric)
+        return (constants,) if self.bend is None else (constants, self._bend_store(name))
+
+    def _bend_store(self, name):
+        return reached_store(f"{name}_bends", len(self.bend), self.domain, self.fabric)
 
     def build(self, m, x, channel, shape, name):
         factors, offsets = self._factors, self._offsets
+        store, *bends = self.stores(name)
+        if bends:
+            # First, which part of the line it is.
+            side = reached(m, *bends, self.domain, self.bend, channel, x, f"{name}_bend")
+            late = compare_cycles(*bends)
+            channel = Cat(side, pipe(m, channel, late, f"{name}_channel"))
+            x = pipe(m, x, late, f"{name}_before")
         # Cycle 0: the channel's constants. Cycle 1: they go into registers, block RAM is slow.
-        (store,) = self.stores(name)
         words = pack([self.factor, self.offset], [factors.bits, offsets.bits])
         word = rom(m, store, words, channel)
         factor = Signal(factors.shape, name=f"{name}_factor", reset_less=True)
@@ -128,6 +165,16 @@ class Affine:
 def levels_of(steps) -> Range:
     """From the lowest to the highest level of some functions."""
     return Range(min(int(s.levels.min()) for s in steps), max(int(s.levels.max()) for s in steps))
+
+
+def _reaching(own, domain, level):
+    """The first ``x`` above the lowest one from which on ``level`` is reached, or is not any more.
+
+    Where there is none, the first one beyond the domain.
+    """
+    above = own.levels >= level
+    changes = np.flatnonzero(above[1:] != above[:-1])
+    return int(own.thresholds[changes[0]]) if len(changes) else domain.hi + 1
 
 
 def _bounds(own, domain, levels):

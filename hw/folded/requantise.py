@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Signal
 from ..ranges import Range
 from ..steps import Steps
 from .affine import Affine, levels_of
+from .compare import compare_cycles, reached, reached_store
 from .memory import FABRICS, Fabric, Store, pack, pipe, rom
 
 __all__ = ["Identity", "Search", "choose"]
@@ -73,7 +74,7 @@ class Search:
     @property
     def latency_cycles(self) -> int:
         stores = self.stores("")
-        return sum(_cycles(s) for s in stores[: self.bits]) + (0 if self._counts else 1)
+        return sum(compare_cycles(s) for s in stores[: self.bits]) + (0 if self._counts else 1)
 
     @property
     def _counts(self):
@@ -81,15 +82,11 @@ class Search:
         lo = self.levels.lo
         return all(np.array_equal(s.levels, lo + np.arange(len(s.levels))) for s in self.steps)
 
-    @property
-    def _reach(self):
-        return Range(self.domain.lo, self.domain.hi + 1)
-
     def stores(self, name) -> tuple[Store, ...]:
         """Its memories."""
         channels = len(self.steps)
         stores = [
-            Store(f"{name}_thresholds_{k}", channels << k, self._reach.bits, True, 1, self.fabric)
+            reached_store(f"{name}_thresholds_{k}", channels << k, self.domain, self.fabric)
             for k in range(self.bits)
         ]
         if not self._counts:
@@ -99,7 +96,7 @@ class Search:
 
     def build(self, m, x, channel, shape, name):
         stores = self.stores(name)
-        never = self._reach.hi
+        never = self.domain.hi + 1
         full = np.full((len(self.steps), (1 << self.bits) - 1), never)
         for c, own in enumerate(self.steps):
             full[c, : len(own.thresholds)] = own.thresholds
@@ -107,18 +104,13 @@ class Search:
         for k in range(self.bits):
             bit = self.bits - 1 - k
             middle = full[:, (1 << bit) - 1 :: 2 << bit]
-            words = pack([middle.reshape(-1)], [self._reach.bits])
-            cycles = _cycles(stores[k])
-            threshold = rom(m, stores[k], words, Cat(*reversed(found), channel))
-            limit = Signal(self._reach.shape, name=f"{name}_limit_{k}")
-            m.d.comb += limit.eq(pipe(m, threshold, cycles - 2, f"{name}_threshold_{k}"))
-            reached = Signal(name=f"{name}_reached_{k}", reset_less=True)
-            x = pipe(m, x, cycles - 1, f"{name}_x_{k}")
-            m.d.sync += reached.eq(x >= limit)
-            x = pipe(m, x, 1, f"{name}_y_{k}")
+            limits, address = middle.reshape(-1), Cat(*reversed(found), channel)
+            cycles = compare_cycles(stores[k])
+            now = reached(m, stores[k], self.domain, limits, address, x, f"{name}_{k}")
+            x = pipe(m, x, cycles, f"{name}_x_{k}")
             channel = pipe(m, channel, cycles, f"{name}_channel_{k}")
             found = [pipe(m, f, cycles, f"{name}_found_{k}_{n}") for n, f in enumerate(found)]
-            found.append(reached)
+            found.append(now)
         index = Cat(*reversed(found))
         if self._counts:
             out = Signal(shape, name=f"{name}_level")
@@ -155,8 +147,3 @@ def choose(
 def _fit(steps, ranges):
     """A plan asks for the same functions of a layer many times."""
     return Affine.fit(steps, ranges)
-
-
-def _cycles(store):
-    """Look up and compare; the word of a block RAM, which is slow, goes through a register."""
-    return 3 if store.kind == "block" else 2

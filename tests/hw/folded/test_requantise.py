@@ -29,11 +29,7 @@ def test_ties_go_to_even(divisor, levels):
     steps = (rounded(domain, divisor, *levels), rounded(domain, divisor, *levels, offset=37))
     circuit = choose(steps, (domain, domain), multiply=True)
     assert isinstance(circuit, Affine)
-    spec = layer(steps, domain)
-    x = np.arange(-200, 300).reshape(-1, 4, 1)
-    want = np.stack([s(x) for s in steps], axis=-1).reshape(len(x), -1, 1)
-    assert np.array_equal(spec.compute(x), want)
-    check_operator(spec, x[::9])
+    _holds(steps, domain)
 
 
 def test_ties_of_uneven_steps_are_half_even_in_hardware_too():
@@ -53,6 +49,69 @@ def test_a_single_step_has_a_small_factor_beside_a_channel_that_needs_a_fine_one
     assert abs(circuit.factor).max() < 1 << 4
     circuit = choose((single, rounded(domain, 133.7, 0, 15)), (domain, domain), multiply=True)
     assert isinstance(circuit, Affine)
+
+
+def leaky(domain, divisor, lo, hi, offset=0, slope=0.1):
+    """``clamp(round_half_even(leaky_relu((x + offset) / divisor)))`` on ``domain``."""
+    x = (np.arange(domain.lo, domain.hi + 1) + offset) / divisor
+    y = np.where(x < 0, slope * x, x)
+    return Steps.tabulate(domain.lo, np.clip(np.rint(y).astype(int), lo, hi))
+
+
+@pytest.mark.parametrize("levels", [(-2, 13), (0, 15)])
+@pytest.mark.parametrize("slope", [0.1, 3])
+def test_a_line_with_a_bend_takes_one_multiplication(levels, slope):
+    domain = Range(-200, 300)
+    steps = (
+        leaky(domain, 11.3, *levels, slope=slope),
+        leaky(domain, 4.1, *levels, offset=-37, slope=slope),
+        leaky(domain, -7.7, *levels, offset=37, slope=slope),
+        leaky(domain, 1000, *levels, slope=slope),
+        leaky(domain, 20.3, *levels, offset=400, slope=slope),
+    )
+    assert isinstance(choose(steps, (domain,) * len(steps), multiply=True), Affine)
+    _holds(steps, domain)
+
+
+@pytest.mark.parametrize("levels", [(-8, 7), (0, 15)])
+def test_ties_go_to_even_on_both_sides_of_a_bend(levels):
+    domain = Range(-200, 300)
+    steps = tuple(leaky(domain, d, *levels, offset=20, slope=0.25) for d in (4, -8))
+    circuit = choose(steps, (domain, domain), multiply=True)
+    assert isinstance(circuit, Affine) and circuit.to_even
+    _holds(steps, domain)
+
+
+def test_what_turns_around_at_its_lowest_level_has_a_bend_too():
+    domain = Range(-200, 300)
+    steps = (leaky(domain, 11.3, -8, 7, slope=-0.5),)
+    assert isinstance(choose(steps, (domain,), multiply=True), Affine)
+    _holds(steps, domain)
+
+
+def _holds(steps, domain):
+    """Right for every integer, and in hardware for every ninth four of them."""
+    spec = layer(steps, domain)
+    x = np.arange(domain.lo, domain.hi).reshape(-1, 4, 1)
+    want = np.stack([s(x) for s in steps], axis=-1).reshape(len(x), -1, 1)
+    assert np.array_equal(spec.compute(x), want)
+    check_operator(spec, x[::9])
+
+
+@pytest.mark.parametrize("channels", [1, 150])
+def test_a_bend_may_lie_anywhere_and_at_another_place_for_each_channel(channels):
+    """Constants and bends of many channels lie in block RAM."""
+    rng, domain = np.random.default_rng(0), Range(-900, 1000)
+    steps = tuple(
+        leaky(domain, rng.uniform(20, 90) * rng.choice([-1, 1]), -8, 7, offset=rng.uniform(-999, 0))
+        for _ in range(channels)
+    )
+    spec = layer(steps, domain)
+    (circuit,) = spec.requantise
+    assert isinstance(circuit, Affine) and circuit.bend is not None
+    kinds = {store.name: store.kind for store in circuit.stores("")}
+    assert kinds["_constants"] == ("block" if channels > 1 else "lut")
+    check_operator(spec, np.linspace(-900, 1000, 24).astype(int).reshape(-1, 4, 1))
 
 
 def test_what_no_factor_does_is_searched():
