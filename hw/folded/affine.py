@@ -9,7 +9,8 @@ from amaranth.hdl import Cat, Mux, Signal
 from ..ranges import Range
 from ..steps import Steps
 from .compare import compare_cycles, reached, reached_store
-from .memory import FABRICS, Fabric, Store, pack, pipe, rom
+from .memory import FABRICS, Fabric, Store, pipe
+from .rom import pack, rom
 
 __all__ = ["Affine", "levels_of"]
 

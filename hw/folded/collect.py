@@ -5,7 +5,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .memory import pack, pipe, ram, rom, tail
+from .memory import pipe, ram, tail
+from .rom import pack, rom
 
 __all__ = ["Collect"]
 

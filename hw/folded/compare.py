@@ -3,7 +3,8 @@
 from amaranth.hdl import Signal
 
 from ..ranges import Range
-from .memory import Fabric, Store, pack, pipe, rom
+from .memory import Fabric, Store, pipe
+from .rom import pack, rom
 
 __all__ = ["compare_cycles", "reached", "reached_store"]
 

@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .linebuffer import LineBuffer
-from .memory import pack, pipe, program_rom
+from .memory import pipe
+from .rom import pack, program_rom
 
 __all__ = ["Feed"]
 

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .memory import pack, pipe, tail
+from .memory import pipe, tail
+from .rom import pack, rom
 
 __all__ = ["Gather"]
 
@@ -91,12 +91,10 @@ class Gather(wiring.Component):
         if store.kind == "none":
             return Const(pack([*program.shown.astype(int).T], [1] * lanes)[0], lanes), Const(1)
         words = pack([*program.shown.astype(int).T], [1] * lanes)
-        style = "block" if store.kind == "block" else "logic"
-        memory = Memory(shape=lanes, depth=store.depth, init=words, attrs={"ram_style": style})
-        m.submodules.shown = memory
-        port, known, behind = memory.read_port(), Signal(), Signal.like(row)
+        known, behind = Signal(), Signal.like(row)
         m.d.sync += known.eq(1)
-        m.d.comb += [port.en.eq(issue | ~known), port.addr.eq(behind)]
-        with m.If(port.en):
+        enable = issue | ~known
+        word = rom(m, store, words, behind, enable)
+        with m.If(enable):
             m.d.sync += behind.eq(Mux(behind == store.depth - 1, 0, behind + 1))
-        return port.data, known
+        return word, known

@@ -8,7 +8,8 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .memory import pack, pipe, ram, rom
+from .memory import pipe, ram
+from .rom import pack, rom
 from .walk import Walk
 
 __all__ = ["LineBuffer"]

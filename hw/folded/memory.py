@@ -1,24 +1,21 @@
 """Memories of the folded engine, and what they take: block RAM or LUTs, whichever is cheaper."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-import numpy as np
-from amaranth.hdl import Array, Const, Mux, Signal
+from amaranth.hdl import Mux, Signal
 from amaranth.lib.memory import Memory
 
 __all__ = [
     "FABRICS",
     "LUTS_A_BLOCK",
     "Fabric",
+    "Lines",
     "Store",
-    "block_rams",
     "lut_memory",
-    "pack",
     "pipe",
     "plain",
-    "program_rom",
     "ram",
-    "rom",
     "tail",
 ]
 
@@ -60,25 +57,46 @@ FABRICS = {
 _ECP5 = FABRICS["ecp5"]
 
 
-def block_rams(depth: int, width: int, fabric: Fabric = _ECP5, *, rom: bool = True) -> int:
-    """Block RAMs that a memory takes.
+@dataclass(frozen=True)
+class Lines:
+    """A ROM in ``blocks`` block RAMs, and LUTs beside them for its last ``rest`` columns.
 
-    Where a ``rom`` is deeper than a block, several of its words lie side by side in one line of
-    blocks (:func:`program_rom`); a memory that is written to is made of blocks below each other.
+    Where it is deeper than a block several of its words lie side by side in one of ``lines``.
     """
-    if rom:
-        return min(_blocks(depth, width, shape) for shape in fabric.shapes)
-    return min(-(-depth // words) * -(-width // bits) for words, bits in fabric.shapes)
+
+    lines: int
+    blocks: int
+    rest: int
+    luts: int
+
+
+@lru_cache(maxsize=1 << 14)
+def _lines(depth: int, width: int, fabric: Fabric) -> Lines:
+    """The cheapest, of all ways to use a block; then that with the fewest words side by side."""
+    found = []
+    for words, bits in fabric.shapes:
+        lines = min(words, depth)
+        ways = -(-depth // lines)
+        columns = ways * width
+        # Of the last words side by side there are fewer: their columns take few LUTs.
+        last = _rom_luts(depth - (ways - 1) * lines)
+        for blocks in range(-(-columns // bits), max(columns // bits - 2, 0), -1):
+            rest = max(columns - blocks * bits, 0)
+            own = min(rest, width)
+            luts = own * last + (rest - own) * _rom_luts(lines)
+            found.append((ways, Lines(lines, blocks, rest, luts)))
+    _, best = min(found, key=lambda one: (one[1].luts + fabric.worth * one[1].blocks, one[0]))
+    return best
+
+
+def _rom_luts(depth: int) -> int:
+    """LUTs a bit of a ROM of LUTs."""
+    return max(1, -(-depth * 2 // 16) - 1)
 
 
 def lut_memory(stores) -> int:
-    """LUT sites of those memories that are made of LUTs, all copies, about."""
-    return sum(store.luts * store.copies for store in stores if store.kind == "lut")
-
-
-def _blocks(depth, width, shape):
-    words, bits = shape
-    return -(-(-(-depth // words) * width) // bits)
+    """LUT sites of what is made of LUTs in some memories, all copies, about."""
+    return sum(store.made_of_luts * store.copies for store in stores)
 
 
 @dataclass(frozen=True)
@@ -110,7 +128,7 @@ class Store:
         Of flip-flops each takes a site, their words are selected by 2 LUTs for 3 of them.
         """
         if self.rom:
-            return self.width * max(1, -(-self.depth * 2 // 16) - 1)
+            return self.width * _rom_luts(self.depth)
         if not self.fabric.lut_ram:
             return self.depth + self.width * (self.depth + -(-self.depth * 2 // 3))
         return 2 * self.cells + self.width * (-(-self.depth // 16) - 1)
@@ -126,30 +144,38 @@ class Store:
             return "none"
         if not self.fabric.lut_ram and self.depth < _FEW_WORDS:
             return "lut"
-        blocks = block_rams(self.depth, self.width, self.fabric, rom=self.rom)
-        return "lut" if self.sites <= self.fabric.worth * blocks else "block"
+        beside = self.in_lines.luts if self.rom else 0
+        return "lut" if self.sites <= beside + self.fabric.worth * self._blocks else "block"
 
     @property
-    def lines(self) -> int:
-        """Words below each other where it is made of blocks; deeper ones have words side by side.
-
-        Of the ways to use a block that with the fewest blocks, and then the fewest side by side.
-        """
-        shapes = self.fabric.shapes
-        shape = min(shapes, key=lambda s: (_blocks(self.depth, self.width, s), -s[0]))
-        return min(shape[0], self.depth)
+    def in_lines(self) -> Lines:
+        """How a ROM lies in block RAMs, if it is made of them."""
+        return _lines(self.depth, self.width, self.fabric)
 
     @property
     def read_cycles(self) -> int:
-        """What :func:`program_rom` takes."""
-        return 3 if self.kind == "block" and self.depth > self.lines else 2
+        """What :func:`sqwire.hw.folded.rom.program_rom` takes."""
+        return 3 if self.kind == "block" and self.depth > self.in_lines.lines else 2
+
+    @property
+    def _blocks(self) -> int:
+        """Block RAMs of a copy; those of a memory that is written to lie below each other."""
+        if self.rom:
+            return self.in_lines.blocks
+        depth, width = self.depth, self.width
+        return min(-(-depth // words) * -(-width // bits) for words, bits in self.fabric.shapes)
 
     @property
     def blocks(self) -> int:
         """Block RAMs of all copies."""
-        if self.kind != "block":
-            return 0
-        return self.copies * block_rams(self.depth, self.width, self.fabric, rom=self.rom)
+        return self.copies * self._blocks if self.kind == "block" else 0
+
+    @property
+    def made_of_luts(self) -> int:
+        """LUT sites of one copy, as it is made."""
+        if self.kind == "lut":
+            return self.luts
+        return self.in_lines.luts if self.kind == "block" and self.rom else 0
 
     @property
     def style(self) -> str:
@@ -173,59 +199,6 @@ def plain(name: str, depth: int, width: int, *, passed: bool = False) -> Store:
     cells = _CELL * store.cells + _SELECTED * width * (-(-depth // 16) - 1)
     block = _BLOCK * block_rams(depth, width, rom=False) + passed
     return replace(store, fabric=replace(store.fabric, worth=0 if cells >= block else 1 << 30))
-
-
-def pack(columns, widths) -> list[int]:
-    """Words from integer columns (each one-dimensional), the first in the least significant bits.
-
-    Negative integers are two's complement in the width of their column.
-    """
-    columns = [np.asarray(c, dtype=np.int64) for c, w in zip(columns, widths, strict=True) if w]
-    widths = [w for w in widths if w]
-    if not columns:
-        return []
-    bits = np.concatenate(
-        [(c[:, None] >> np.arange(w)) & 1 for c, w in zip(columns, widths, strict=True)], axis=1
-    ).astype(np.uint8)
-    rows = np.packbits(bits, axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in rows]
-
-
-def rom(m, store: Store, words, address):
-    """``words[address]``, one cycle later."""
-    if store.kind == "none":
-        return Const(words[0] if words else 0, max(store.width, 1))
-    style = "block" if store.kind == "block" else "logic"
-    memory = Memory(shape=store.width, depth=store.depth, init=words, attrs={"ram_style": style})
-    m.submodules[store.name] = memory
-    port = memory.read_port()
-    m.d.comb += port.addr.eq(address)
-    return port.data
-
-
-def program_rom(m, store: Store, words, address):
-    """``words[address]``, out of a register, ``store.read_cycles`` later.
-
-    A block RAM is slow: its word goes to a register before anything is done with it.
-    """
-    if store.read_cycles == 2:
-        return pipe(m, rom(m, store, words, address), 1, f"{store.name}_word")
-    lines, ways = store.lines, -(-store.depth // store.lines)
-    words = words + [0] * (lines * ways - len(words))
-    side_by_side = [
-        sum(words[way * lines + line] << (way * store.width) for way in range(ways))
-        for line in range(lines)
-    ]
-    memory = Memory(
-        shape=store.width * ways, depth=lines, init=side_by_side, attrs={"ram_style": "block"}
-    )
-    m.submodules[store.name] = memory
-    port, bits = memory.read_port(), (lines - 1).bit_length()
-    m.d.comb += port.addr.eq(address[:bits])
-    line = pipe(m, port.data, 1, f"{store.name}_line")
-    way = pipe(m, address[bits:], 2, f"{store.name}_way")
-    parts = Array(line[k * store.width : (k + 1) * store.width] for k in range(ways))
-    return pipe(m, parts[way], 1, f"{store.name}_word")
 
 
 def ram(m, store: Store, name, *, write, data, enable, read):

@@ -10,7 +10,8 @@ from ..ranges import Range
 from ..steps import Steps
 from .affine import Affine, levels_of
 from .compare import compare_cycles, reached, reached_store
-from .memory import FABRICS, Fabric, Store, pack, pipe, rom
+from .memory import FABRICS, Fabric, Store, pipe
+from .rom import pack, rom
 
 __all__ = ["Identity", "Search", "choose"]
 

@@ -5,17 +5,22 @@ import json
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from sqwire.compiler.schedule import schedule
 from sqwire.compiler.tools import YOSYS, Workshop
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.folded.memory import Store
+from sqwire.hw.folded.rom import program_rom
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 
 
-def cells(spec, folder):
+def cells(component, folder):
     """Counts by type, as boards.yosys maps a network."""
-    (folder / "design.il").write_text(rtlil.convert(spec.create(), name="top", emit_src=False))
+    (folder / "design.il").write_text(rtlil.convert(component, name="top", emit_src=False))
     script = [
         "read_rtlil design.il",
         "hierarchy -check -top top",
@@ -41,6 +46,32 @@ def test_netlist_has_the_memories_and_multipliers_that_are_said(multiplier, mult
         multiplier=multiplier,
     )  # fmt: skip
     assert {store.name for store in spec.stores if store.kind == "block"} >= {"banks", "execute"}
-    counts = cells(spec, tmp_path)
+    counts = cells(spec.create(), tmp_path)
     assert counts.get("DP16KD", 0) == sum(store.blocks for store in spec.stores)
     assert counts.get("MULT18X18D", 0) == multipliers
+
+
+def test_netlist_of_roms_has_the_block_rams_that_are_said_and_luts_beside_them(tmp_path):
+    shapes = [(75, 51), (192, 37), (122, 40), (1448, 13), (1448, 56), (2100, 44), (700, 13)]
+    stores = [Store(f"words_{k}", *shape, True) for k, shape in enumerate(shapes)]
+    assert any(store.in_lines.rest for store in stores if store.kind == "block")
+    counts = cells(_Roms(stores), tmp_path)
+    assert counts["DP16KD"] == sum(store.blocks for store in stores)
+
+
+class _Roms(wiring.Component):
+    """ROMs of random words."""
+
+    def __init__(self, stores):
+        self.stores = stores
+        ports = {store.name: Out(store.width) for store in stores}
+        super().__init__({"address": In(12)} | ports)
+
+    def elaborate(self, platform):
+        m, rng = Module(), np.random.default_rng(0)
+        for store in self.stores:
+            words = [int.from_bytes(rng.bytes(9), "little") for _ in range(store.depth)]
+            words = [word % (1 << store.width) for word in words]
+            address = self.address[: (store.depth - 1).bit_length()]
+            m.d.comb += getattr(self, store.name).eq(program_rom(m, store, words, address))
+        return m
