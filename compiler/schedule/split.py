@@ -21,8 +21,8 @@ def split(
 ) -> Program:
     """A split program for the nonzero ``value`` at ``place`` (products, 4) of weights of ``shape``.
 
-    Input channels are shared out so that all lanes have equally much to do. The places of a row
-    are stored as differences if that makes the program smaller; where one is too far a lane idles.
+    Input channels are shared out so that all lanes have equally much to do. Places are stored as
+    differences if that makes the program smaller; where one is too far a lane idles.
     """
     outputs, _, columns, inputs = shape
     bank = _banks(np.bincount(place[:, 3], minlength=inputs), lanes)
@@ -39,18 +39,19 @@ def split(
     own = _fill(own, outputs)
 
     shortest = max(len(row) for row, _, _ in own)
-    bits = (len(taps) - 1).bit_length() + local_bits
-    best, place_bits = own, None
-    size = shortest * bits
-    for tried in range(1, bits):
-        paced = [_within_reach(*part, (1 << tried) - 1) for part in own]
-        cycles = max(len(row) for row, _, _ in paced)
+    bits, around = (len(taps) - 1).bit_length() + local_bits, len(taps) << local_bits
+    circles = [_circle(row, where, around) for row, where, _ in own]
+    place_bits, size = None, shortest * (bits + 1)  # and whether a row ends
+    for tried in range(1, bits + 1):
+        cycles = max(int(_steps(*circle, (1 << tried) - 1)[1].sum()) for circle in circles)
         if cycles <= _LONGER * shortest and cycles * tried < size:
-            best, place_bits, size = paced, tried, cycles * tried
+            place_bits, size = tried, cycles * tried
+    if place_bits is not None:
+        own = [_within_reach(*part, (1 << place_bits) - 1, around) for part in own]
 
-    cycles = max(len(row) for row, _, _ in best)
+    cycles = max(len(row) for row, _, _ in own)
     fields = {name: np.zeros((cycles, lanes), np.int32) for name in ("row", "where", "value")}
-    for k, part in enumerate(best):
+    for k, part in enumerate(own):
         for name, column in zip(fields, part, strict=True):
             fields[name][: len(column), k] = column
         # What is left at the end belongs to the last row and goes nowhere.
@@ -111,12 +112,32 @@ def _fill(own: list[tuple[Int, Int, Int]], outputs: int) -> list[tuple[Int, Int,
     return filled
 
 
-def _within_reach(row: Int, where: Int, value: Int, most: int) -> tuple[Int, Int, Int]:
-    """The same with idle cycles, so that a place is at most ``most`` beyond the one before."""
-    first = np.append(True, row[1:] != row[:-1])
-    before = np.where(first, 0, np.append(0, where[:-1]))
-    steps = np.maximum(-(-(where - before) // most), 1)
-    index = np.repeat(np.arange(len(row)), steps)
-    # The last of the steps to a place is the product itself, those before it idle.
-    left = np.cumsum(steps)[index] - 1 - np.arange(len(index))
-    return row[index], where[index] - left * most, np.where(left, 0, value[index])
+def _circle(row: Int, where: Int, around: int) -> tuple[Int, int]:
+    """Places of all rows in a line, and where that ends: a row is once ``around``."""
+    turn = np.cumsum(np.append(0, row[1:] != row[:-1]))
+    return where + around * turn, around * (int(turn[-1]) + 1)
+
+
+def _steps(line: Int, end: int, most: int) -> tuple[Int, Int]:
+    """``line`` from one of the first ``most`` places on, and the cycles from each to the next.
+
+    Behind the last place comes the first one again, in steps of ``most`` at most.
+    """
+    if line[0] >= most:
+        line = np.append(line[0] % most, line)
+    return line, np.maximum(-(-np.diff(line, append=end + line[0]) // most), 1)
+
+
+def _within_reach(row: Int, where: Int, value: Int, most: int, around: int) -> tuple[Int, Int, Int]:
+    """The same with idle cycles, so that the next place is at most ``most`` beyond each.
+
+    A row ends where places come ``around``: the last row in the last cycle, not before.
+    """
+    line, end = _circle(row, where, around)
+    line, steps = _steps(line, end, most)
+    value = np.append(np.zeros(len(line) - len(value), np.int64), value)
+    index = np.repeat(np.arange(len(line)), steps)
+    # The first of the steps from a product is the product itself, those behind it idle.
+    behind = np.arange(len(index)) - (np.cumsum(steps) - steps)[index]
+    line = np.minimum(line[index] + behind * most, end - 1)
+    return np.unique(row)[line // around], line % around, np.where(behind, 0, value[index])

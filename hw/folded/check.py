@@ -94,6 +94,7 @@ def _check_split(program):
     if len(missing):
         raise ValueError(f"Program: row {missing[0]} must be in some lane")
     if program.place_bits is not None:
+        _within("place", program.places, len(program.taps) << program.local_bits)
         _within("rise", program.rises, 1 << program.place_bits)
 
 

@@ -258,8 +258,7 @@ class Folded(Memories):
     @property
     def fetch_cycles(self) -> int:
         """From the counter of the program to the part of its word that is for the banks."""
-        adds = self.program.place_bits is not None
-        return self.fetch_store.read_cycles + (1 if adds else 0)
+        return self.fetch_store.read_cycles
 
     @property
     def compute_cycles(self) -> int:

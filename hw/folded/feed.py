@@ -1,6 +1,6 @@
 """Counts through a split program and hands its words out; stands still where it is told to."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,40 +65,45 @@ class Feed(wiring.Component):
             m.d.sync += [counter.eq(following), ending.eq(following == program.cycles - 1)]
 
         values, ends = spec.multiply.encode(program.value), program.ends
-        if program.place_bits is None:
-            place_bits = program.tap_bits + program.local_bits
-            places = program.tap << program.local_bits | program.local
-        else:
-            place_bits, places = program.place_bits, program.rises
         value_bits, lanes = spec.multiply.value_bits, program.layout.lanes
-        columns = [*values.T, *ends.astype(int).T, *places.T]
-        widths = [value_bits] * lanes + [1] * lanes + [place_bits] * lanes
+        if program.place_bits is None:
+            columns = [*values.T, *program.places.T, *ends.astype(int).T]
+            place_bits = program.tap_bits + program.local_bits
+            widths = [value_bits] * lanes + [place_bits] * lanes + [1] * lanes
+        else:
+            columns = [*values.T, *program.rises.T]
+            widths = [value_bits] * lanes + [program.place_bits] * lanes
         held = program_rom(m, spec.fetch_store, pack(columns, widths), counter)
-        read_cycles = spec.fetch_store.read_cycles
-        valid = pipe(m, self.running, read_cycles, "valid", reset_less=False)
-        late = spec.fetch_cycles - read_cycles + LineBuffer.DELAY
+        valid = pipe(m, self.running, spec.fetch_cycles, "valid", reset_less=False)
         at = 0
         fields = []
         for width in widths:
             fields.append(held[at : at + width])
             at += width
         for lane in range(lanes):
-            value, end, place = fields[lane::lanes]
-            if program.place_bits is not None:
-                place = self._add(m, place, end, valid, lane)
+            if program.place_bits is None:
+                value, place, end = fields[lane::lanes]
+            else:
+                value, rise = fields[lane::lanes]
+                place, end = self._around(m, rise, valid, lane)
             m.d.comb += [
                 self.local[lane].eq(place[: program.local_bits]),
                 self.tap[lane].eq(place[program.local_bits :]),
-                self.value[lane].eq(pipe(m, value, late, f"value_{lane}")),
-                self.ends[lane].eq(pipe(m, end, late, f"ends_{lane}")),
+                self.value[lane].eq(pipe(m, value, LineBuffer.DELAY, f"value_{lane}")),
+                self.ends[lane].eq(pipe(m, end, LineBuffer.DELAY, f"ends_{lane}")),
             ]
         return m
 
-    def _add(self, m, rise, end, valid, lane):
-        """The place, a cycle later: so much beyond the one before, or beyond 0 in a new row."""
+    def _around(self, m, rise, valid, lane):
+        """The place, and whether the next one is around the circle: then a row ends."""
         program = self.spec.program
-        first = Signal(init=1, name=f"first_{lane}")
-        place = Signal(program.tap_bits + program.local_bits, name=f"place_{lane}", reset_less=True)
+        bits, taps = program.local_bits, len(program.taps)
+        first = int(program.places[0, lane])
+        place = Signal(program.tap_bits + bits, name=f"place_{lane}", init=first)
+        following = Signal(range(2 * taps << bits), name=f"following_{lane}")
+        around = Signal(name=f"around_{lane}")
+        tap = following[bits:]
+        m.d.comb += [following.eq(place + rise), around.eq(tap >= taps)]
         with m.If(valid):
-            m.d.sync += [first.eq(end), place.eq(Mux(first, 0, place) + rise)]
-        return place
+            m.d.sync += place.eq(Cat(following[:bits], Mux(around, tap - taps, tap)))
+        return place, around

@@ -30,8 +30,9 @@ class Program:
 
     In a ``split`` program each lane has a bank to itself, and sums its part of each output, one
     row after the other (see :class:`sqwire.hw.folded.split.Split`). Stored is whether a row ends
-    here and, where ``place_bits`` is not None, by how much the place ``tap << local_bits | local``
-    is beyond the one before in this row, less than ``2**place_bits``.
+    here, and the place ``tap << local_bits | local``; or, where ``place_bits`` is not None, only by
+    how much the place of the next cycle is beyond this one, less than ``2**place_bits``. Places are
+    in a circle, and a row ends where they come around; behind the last cycle comes the first.
 
     In a ``dense`` program all lanes have the same rotation, tap, place and row, counted by
     counters (the row fastest, then place, tap, rotation), so only values are stored.
@@ -153,7 +154,7 @@ class Program:
     def stored_row_bits(self) -> int:
         """Bits of a row as it is stored."""
         if self.split:
-            return 1
+            return 1 if self.place_bits is None else 0
         return self.row_bits if self.delta_bits is None else self.delta_bits
 
     @cached_property
@@ -181,11 +182,15 @@ class Program:
         return shown
 
     @cached_property
+    def places(self) -> np.ndarray:
+        """Tap and local as one number."""
+        return self.tap.astype(np.int64) << self.local_bits | self.local
+
+    @cached_property
     def rises(self) -> np.ndarray:
-        """By how much each place is beyond the one before in its row, or beyond 0."""
-        place = self.tap.astype(np.int64) << self.local_bits | self.local
-        first = np.vstack([np.ones_like(self.ends[:1]), self.ends[:-1]])
-        return place - np.where(first, 0, np.vstack([place[:1], place[:-1]]))
+        """By how much the place of the next cycle is beyond each, around the circle."""
+        around = len(self.taps) << self.local_bits
+        return np.roll(self.places, -1, axis=0) - self.places + around * self.ends
 
     def fetch_bits(self) -> int:
         """Width of the part that addresses banks and turns rings."""

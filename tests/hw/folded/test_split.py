@@ -91,11 +91,29 @@ def test_lanes_without_a_part_of_an_output_let_it_pass():
     holds(spec)
 
 
-@pytest.mark.parametrize("inputs", [24, 40])
-def test_places_are_stored_as_differences_where_that_is_smaller(inputs):
-    spec = split(weights(24, inputs, (3, 3), 0.04), 2, padding=(1, 1, 1, 1))
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "kernel", "density", "fewer"),
+    [(24, 24, (3, 3), 0.04, 0), (24, 40, (3, 3), 0.12, 2), (40, 24, (1, 1), 0.6, 0)],
+)
+def test_places_are_stored_as_differences_around_a_circle(outputs, inputs, kernel, density, fewer):
+    """No bit says where a row ends."""
+    w, padding = weights(outputs, inputs, kernel, density), (kernel[0] // 2,) * 4
+    spec = split(w, 2, 2, 3, padding=padding)
     program = spec.program
-    assert program.place_bits < program.tap_bits + program.local_bits
+    assert program.place_bits == program.tap_bits + program.local_bits - fewer
+    assert program.execute_bits(0) == 0
+    holds(spec)
+
+
+def test_first_and_last_place_of_all_may_be_far_apart():
+    """A lane idles before the first product, and behind the last one, where a step is too long."""
+    w = weights(24, 40, (3, 3), 0.12)
+    w[0], w[23] = 0, 0
+    w[0, 2, 2, 30:], w[23, 0, 0, :10] = 5, -3
+    spec = split(w, 2, 2, 3, padding=(1, 1, 1, 1))
+    program = spec.program
+    assert program.place_bits == program.tap_bits + program.local_bits - 2
+    assert (program.value[0] == 0).all() and (program.value[-1] == 0).all()
     holds(spec)
 
 
