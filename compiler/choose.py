@@ -41,7 +41,7 @@ _PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
 _RISE, _ROUNDS, _FIRST = 1.6, 12, 0.1
 # LUTs that memories may take in place of a block RAM, where those run out; or, where there is no
 # LUT RAM, where LUTs do.
-_BLOCK_LUTS, _BLOCK_CELLS = (400, 800), (40, 80, 120, 160, 400)
+_BLOCK_LUTS, _BLOCK_CELLS = (400, 800, 1600), (40, 80, 120, 160, 400)
 # Lanes multiply in hardware that takes so many bits.
 _FACTOR_BITS = 18
 
