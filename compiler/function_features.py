@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqwire.hw.folded.affine import Affine
+from sqwire.hw.folded.compare import compare_cycles
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.ranges import Range
 from sqwire.hw.staircase import Staircase
@@ -71,9 +72,14 @@ def functions(spec: Functions) -> dict[str, float]:
             words = constants * sum(store.kind == "lut" for store in stores)
             registers += words + constants + 2 * (bits + total) + level
             widths.append(total)
+            if circuit.bend is not None:
+                # Which part of the line it is, is found first, while the code waits.
+                cycles = compare_cycles(stores[-1])
+                widths.append(bits + 1)
+                registers += cycles * (bits + channel) + 1
             continue
         # A search: each bit of the answer is a comparison, while the code and the channel wait.
-        cycles = [3 if store.kind == "block" else 2 for store in stores]
+        cycles = [compare_cycles(store) for store in stores]
         for stage, store in enumerate(stores[: circuit.bits]):
             last = stage == circuit.bits - 1
             widths.append(bits + 1)

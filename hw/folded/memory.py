@@ -197,7 +197,7 @@ def plain(name: str, depth: int, width: int, *, passed: bool = False) -> Store:
     """
     store = Store(name, depth, width, False)
     cells = _CELL * store.cells + _SELECTED * width * (-(-depth // 16) - 1)
-    block = _BLOCK * block_rams(depth, width, rom=False) + passed
+    block = _BLOCK * store._blocks + passed
     return replace(store, fabric=replace(store.fabric, worth=0 if cells >= block else 1 << 30))
 
 
