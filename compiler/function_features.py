@@ -74,9 +74,8 @@ def functions(spec: Functions) -> dict[str, float]:
             widths.append(total)
             if circuit.bend is not None:
                 # Which part of the line it is, is found first, while the code waits.
-                cycles = compare_cycles(stores[-1])
                 widths.append(bits + 1)
-                registers += cycles * (bits + channel) + 1
+                registers += compare_cycles(stores[-1]) * (bits + channel) + 1
             continue
         # A search: each bit of the answer is a comparison, while the code and the channel wait.
         cycles = [compare_cycles(store) for store in stores]
