@@ -9,8 +9,9 @@ Every run is written to ``bench/results/train.json`` when it is done, and is not
 run a checkpoint in ``--work`` continues where it was stopped. Then each network is compared with
 the compiler's graph on the whole test set, every integer, and planned as a circuit. With
 ``--only train`` or ``--only circuit`` just one of both is done; ``--again`` plans all circuits
-anew, by the compiler as it is now. ``table`` writes ``bench/results/train.md`` from what is there.
-Times are of one thread.
+anew, by the compiler as it is now. ``--float-epochs 0 --weights bench/results/resnet20.pt`` begins
+with the float ResNet-20 of the table's last part. ``table`` writes ``bench/results/train.md`` from
+what is there. Times are of one thread.
 """
 
 import argparse
