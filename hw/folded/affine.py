@@ -1,5 +1,6 @@
 """Functions of one integer by one multiplication, an addition and a shift, proved exact."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import product
 
@@ -53,18 +54,20 @@ class Affine:
         Where one line a channel does not, two that meet where it reaches some level.
         """
         fitted = cls._fit(steps, ranges)
-        levels = levels_of(steps)
-        for level in range(levels.lo + 1, levels.hi + 1):
-            if fitted is not None:
-                break
+        levels = levels_of([s.within(r) for s, r in zip(steps, ranges, strict=True)])
+        left = set(range(levels.lo + 1, levels.hi + 1)) if fitted is None else set()
+        for own, domain in zip(steps, ranges, strict=True):
+            left = left and left & _bends(own, domain, levels)
+        for level in sorted(left):
             bend = [_reaching(s, r, level) for s, r in zip(steps, ranges, strict=True)]
             parts = [
-                (own, Range(*ends))
+                part
                 for own, r, at in zip(steps, ranges, bend, strict=True)
-                for ends in ((r.lo, at - 1), (min(at, r.hi), r.hi))
+                for part in _parts(own, r, at)
             ]
-            lines = tuple(own.within(part) for own, part in parts)
-            fitted = cls._fit(lines, tuple(part for _, part in parts), np.array(bend))
+            fitted = cls._fit(*zip(*parts, strict=True), np.array(bend))
+            if fitted is not None:
+                break
         return fitted
 
     @classmethod
@@ -72,7 +75,7 @@ class Affine:
         """The same for given lines."""
         levels = levels_of(steps)
         bounds = [_bounds(s, r, levels) for s, r in zip(steps, ranges, strict=True)]
-        if any(b is None for b in bounds):
+        if not all(_solvable(b) for b in bounds):
             return None
         for shift, to_even in product(range(_MOST_SHIFT + 1), (False, True)):
             pairs = _solve_all(bounds, shift, to_even)
@@ -176,6 +179,38 @@ def _reaching(own, domain, level):
     above = own.levels >= level
     changes = np.flatnonzero(above[1:] != above[:-1])
     return int(own.thresholds[changes[0]]) if len(changes) else domain.hi + 1
+
+
+def _parts(own, domain, at):
+    """A function below ``at``, and from there on, each with its domain."""
+    ends = (domain.lo, at - 1), (min(at, domain.hi), domain.hi)
+    return [(own.within(part), part) for part in (Range(*pair) for pair in ends)]
+
+
+def _bends(own, domain, levels):
+    """Levels at which two lines may meet that do what one function does.
+
+    The further a part reaches, the more a line must do: so the first part fits up to some ``x``,
+    and the second from some other one on.
+    """
+    every = range(levels.lo + 1, levels.hi + 1)
+    every = sorted(every, key=lambda level: _reaching(own, domain, level))
+
+    def fits(number, side):
+        part = _parts(own, domain, _reaching(own, domain, every[number]))[side]
+        return _solvable(_bounds(*part, levels))
+
+    numbers = range(len(every))
+    ends = bisect_left(numbers, True, key=lambda number: not fits(number, 0))
+    begins = bisect_left(numbers, True, key=lambda number: fits(number, 1))
+    return set(every[begins:ends])
+
+
+def _solvable(bounds):
+    """Whether there is a line at all: what one shift can do, a larger one can too."""
+    return bounds is not None and any(
+        _solve(bounds, _MOST_SHIFT, to_even) is not None for to_even in (False, True)
+    )
 
 
 def _bounds(own, domain, levels):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sqwire.compiler.schedule import schedule
-from sqwire.hw.folded.affine import Affine
+from sqwire.hw.folded.affine import Affine, _bends, _bounds, _parts, _reaching, _solvable, levels_of
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.requantise import Search, choose
 from sqwire.hw.ranges import Range
@@ -56,6 +56,20 @@ def leaky(domain, divisor, lo, hi, offset=0, slope=0.1):
     x = (np.arange(domain.lo, domain.hi + 1) + offset) / divisor
     y = np.where(x < 0, slope * x, x)
     return Steps.tabulate(domain.lo, np.clip(np.rint(y).astype(int), lo, hi))
+
+
+@pytest.mark.parametrize("slope", [0, 0.1, 0.5, 3])
+@pytest.mark.parametrize("divisor", [11.3, -7.7, 1000])
+def test_no_level_at_which_two_lines_may_meet_is_missed(divisor, slope):
+    domain = Range(-200, 300)
+    sigmoid = 15 / (1 + np.exp(-np.arange(-200, 301) / 60))
+    curved = Steps.tabulate(domain.lo, np.rint(sigmoid).astype(int))
+    for own in (leaky(domain, divisor, -2, 13, slope=slope), curved):
+        levels = levels_of((own,))
+        every = range(levels.lo + 1, levels.hi + 1)
+        parts = {level: _parts(own, domain, _reaching(own, domain, level)) for level in every}
+        meet = {n for n in every if all(_solvable(_bounds(*p, levels)) for p in parts[n])}
+        assert _bends(own, domain, levels) == meet
 
 
 @pytest.mark.parametrize("levels", [(-2, 13), (0, 15)])

@@ -38,6 +38,30 @@ def test_every_word_is_read_wherever_its_bits_are(depth, width, reader):
     simulator.run()
 
 
+@pytest.mark.parametrize(("depth", "width"), SHAPES)
+def test_what_is_read_stays_while_enable_is_low(depth, width):
+    store = Store("words", depth, width, True)
+    words = words_of(store)
+    m, address, enable = Module(), Signal(range(depth)), Signal()
+    word = Signal(width)
+    m.d.comb += word.eq(rom(m, store, words, address, enable))
+
+    async def bench(ctx):
+        lot, last = np.random.default_rng(1), None
+        for at in lot.integers(0, depth, 100).tolist():
+            ctx.set(address, at)
+            ctx.set(enable, int(lot.integers(2)))
+            await ctx.tick()
+            last = at if ctx.get(enable) else last
+            if last is not None:
+                assert ctx.get(word) == words[last]
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
 def test_a_few_columns_more_than_a_block_holds_are_luts():
     for depth, width, blocks, rest in ((192, 37, 1, 1), (122, 40, 1, 4), (75, 51, 1, 15)):
         store = Store("words", depth, width, True)
