@@ -21,9 +21,10 @@ _EMPTY = re.compile(r"(\s*wire width 0 \S+|connect \S+ \{\s*\})\s*$")
 _MAKES_NONE = {"    parameter \\Y_WIDTH 0\n", "    parameter \\WIDTH 0\n"}
 
 # A word of a memory as Yosys sets it at the start, and how many equal ones become a loop.
-_WORD = re.compile(r"    (\S+ ?)\[(\d+)\] = (\d+'h[0-9a-fx]+);\n")
+_WORD = re.compile(r"    (\S+ ?)\[(\d+)\] = (\d+'(?:h[0-9a-fx]+|d\d+));\n")
 _INITIAL = "  initial begin\n"
 _LOOP = 4
+_VARIABLE = "init_address"  # a memory of this name would be hidden
 
 TOP = "sqwire_top"
 """Name of the top module; see :class:`sqwire.hw.network.Network` for its ports."""
@@ -75,9 +76,9 @@ def with_loops(text: str) -> str:
             kept += group
             continue
         body = _set_words(group)
-        if any("[i]" in line for line in body):
+        if any(f"[{_VARIABLE}]" in line for line in body):
             # A variable needs a block with a name; no signal is called like this one.
-            kept[-1] = f"  initial begin : \\$init${number} \n    integer i;\n"
+            kept[-1] = f"  initial begin : \\$init${number} \n    integer {_VARIABLE};\n"
         kept += body
     return "".join(kept)
 
@@ -93,8 +94,9 @@ def _set_words(lines: Iterable[str]) -> list[str]:
         if len(addresses) < _LOOP:
             kept += [f"    {name}[{address}] = {value};\n" for address in addresses]
         else:
-            loop = f"for (i = {addresses[0]}; i <= {addresses[-1]}; i = i + 1)"
-            kept.append(f"    {loop} {name}[i] = {value};\n")
+            first, last, at = addresses[0], addresses[-1], _VARIABLE
+            loop = f"for ({at} = {first}; {at} <= {last}; {at} = {at} + 1)"
+            kept.append(f"    {loop} {name}[{at}] = {value};\n")
     return kept
 
 

@@ -2,6 +2,11 @@
 
 import re
 
+import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Module
+from amaranth.lib.memory import Memory
+
 from sqwire.compiler import emit, frontend, passes
 from sqwire.compiler.choose import Target
 from sqwire.compiler.folding import Fold
@@ -33,11 +38,24 @@ def test_equal_words_side_by_side_in_a_memory_are_set_by_a_loop_and_all_others_o
     for part in text.split("\n".join(out)):
         found = {}
         for line in part.splitlines():
-            if loop := re.match(r"    for \(i = (\d+); i <= (\d+); i = i \+ 1\) (.*)", line):
+            if loop := re.match(
+                r"    for \(\w+ = (\d+); \w+ <= (\d+); \w+ = \w+ \+ 1\) (.*)", line
+            ):
                 each = [(at, loop[3]) for at in range(int(loop[1]), int(loop[2]) + 1)]
             else:
                 each = [(None, line.strip())]
             for at, statement in each:
                 if word := re.fullmatch(r"\\store\[0\] \[(\w+)\] = 8'h(..);", statement):
-                    found[at if word[1] == "i" else int(word[1])] = int(word[2], 16)
+                    found[at if at is not None else int(word[1])] = int(word[2], 16)
         assert found == dict(enumerate(words))
+
+
+@pytest.mark.parametrize("width", [1, 8, 31, 32, 33, 64])
+def test_a_memory_that_starts_with_zeros_is_set_by_one_line_whatever_its_width(width, tmp_path):
+    m = Module()
+    m.submodules.store = store = Memory(shape=width, depth=40, init=[])
+    write, read = store.write_port(), store.read_port()
+    text = rtlil.convert(m, ports=[write.en, write.addr, write.data, read.addr, read.data])
+    verilog = emit.rtlil_to_verilog(str(text), tmp_path).read_text()
+    assert verilog.count("for (") == 1
+    assert len(re.findall(r"\[init_address\] = ", verilog)) == 1
