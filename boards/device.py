@@ -216,14 +216,15 @@ class Device:
 
     def _run(self, codes: Sequence[Int], progress: Progress | None) -> list[Int]:
         inputs, outputs = self.identity.inputs, self.identity.outputs
-        if len(codes) != len(inputs) or len({len(own) for own in codes}) != 1:
-            raise ValueError(
-                f"Codes: there must be {len(inputs)} arrays of as many frames, not "
-                f"{len(codes)} of {_listed([len(own) for own in codes])}"
-            )
+        if len(codes) != len(inputs):
+            raise ValueError(f"Codes: there must be {len(inputs)} arrays, not {len(codes)}")
         for own, frame in zip(codes, inputs, strict=True):
             _check_codes(own, frame)
         count = len(codes[0])
+        if any(len(own) != count for own in codes):
+            raise ValueError(
+                f"Codes: all must be of as many frames, not {_listed([len(own) for own in codes])}"
+            )
         out = [np.zeros((count, f.height, f.width, f.channels), np.int64) for f in outputs]
         # As bytes only those are kept that are on their way, or soon will be.
         replies: deque[Future[bytes]] = deque()

@@ -74,8 +74,10 @@ def _link_cost(board: Board, formats: Formats) -> Cost:
         rings += [frame.message_bytes(packed=False) + head for frame in outputs]
     brams = 1 + sum(-(-size // block) for size in rings)
     base = FAMILIES[board.family].link
-    more = len(outputs) if cut else 0
-    luts, ffs = base.luts + more * _PARTS.luts, base.ffs + more * _PARTS.ffs
+    luts, ffs = base.luts, base.ffs
+    for frame in outputs if cut else ():
+        word = 8 * frame.lane_bytes * frame.channels  # of a transfer, at most: it is held
+        luts, ffs = luts + _PARTS.luts + word, ffs + _PARTS.ffs + word
     return Cost(luts, ffs, base.dsps, max(base.brams, brams))
 
 

@@ -185,6 +185,7 @@ def test_inputs_that_are_not_one_a_port_are_one_line(sqwire, crossed_build, tmp_
         result = sqwire("simulate", crossed_build.path, tmp_path / name)
         refused(result, name, "must be a .npz of numbers x0, x1")
     refused(sqwire("simulate", crossed_build.path, tmp_path / "y.npz"), "as many frames")
+    refused(sqwire("run", crossed_build.path, tmp_path / "y.npz", "--simulate"), "as many frames")
 
 
 def test_tables_name_inputs_and_outputs_where_there_are_several(sqwire, crossed_build, tmp_path):

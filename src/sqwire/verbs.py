@@ -291,6 +291,9 @@ def run(
     # Refused before a board is built.
     for input, own in zip(inputs, frames, strict=True):
         input.quantize(own[:1] if own.ndim else own, saturate=saturate)
+    if len({len(own) for own in frames}) > 1:
+        counts = ", ".join(str(len(own)) for own in frames)
+        raise ValueError(f"Inputs: all must have as many frames, not {counts}")
     known = synthesis_of(build) if "synth.json" in build.files else None
     rate = baud or (known.baud if known else DEFAULT_BAUD)
     with ExitStack() as stack:
