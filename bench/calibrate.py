@@ -151,10 +151,10 @@ def main() -> None:
     if given.fit or only:
         document = json.loads(RESULTS.read_text())
     else:
-        document = {"date": date.today().isoformat(), "yosys": YOSYS.version, "rows": []}
+        document = {"yosys": YOSYS.version, "rows": []}
     if not given.fit:
         kept = [row for row in document["rows"] if row["operator"] not in only]
-        document["rows"] = [*kept, *rows(only)]
+        document |= {"date": date.today().isoformat(), "rows": [*kept, *rows(only)]}
     coefficients, errors = fit(document["rows"])
     for what in ("dsps", "brams"):
         wrong = sum(row[what] != row[f"planned_{what}"] for row in document["rows"])
