@@ -9,7 +9,7 @@ from sqwire.hw.ranges import Range
 from sqwire.hw.staircase import Staircase
 from sqwire.hw.step_circuits import Compare, Search, Shift
 
-from .sites import bits_of, sums, table_luts
+from .sites import bits_of, last_zeros, sums, table_luts
 
 __all__ = ["functions", "staircase"]
 
@@ -32,7 +32,7 @@ def staircase(spec: Staircase) -> dict[str, float]:
                 registers += level + (bits - circuit.shift) * adds
             case Compare():
                 signed = 1 << (bits - 1) if circuit.domain.lo < 0 else 0
-                chain = [bits - _zeros(int(t) + signed) for t in circuit.steps.thresholds]
+                chain = [bits - last_zeros(int(t) + signed) for t in circuit.steps.thresholds]
                 compared = sum(-(-(length - 1) // 3) for length in chain)
                 registers += level
                 if own == 1:
@@ -99,8 +99,3 @@ def _total_bits(circuit: Affine) -> int:
     products = [circuit.domain * factor for factor in ends]
     offsets = Range(int(circuit.offset.min()), int(circuit.offset.max()))
     return (Range.span(products) + offsets).bits
-
-
-def _zeros(value: int) -> int:
-    """Zeros below the lowest one."""
-    return (value & -value).bit_length() - 1 if value else 0

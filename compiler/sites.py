@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqwire.hw.delay import MEMORY_FROM, delay_stores
 from sqwire.hw.folded.memory import Store, lut_memory
 
-__all__ = ["Delay", "bits_of", "compared_bits", "sums", "table_luts"]
+__all__ = ["Delay", "bits_of", "compared_bits", "last_zeros", "sums", "table_luts"]
 
 # Yosys makes carry cells of wider sums, gates of these.
 _GATES = 4
@@ -27,7 +27,12 @@ def compared_bits(bits: int, constant: int) -> int:
     """
     if constant <= 0 or constant & (constant - 1) == 0:
         return 0
-    return bits - ((constant & -constant).bit_length() - 1)
+    return bits - last_zeros(constant)
+
+
+def last_zeros(value: int) -> int:
+    """Zeros below the lowest one; none of 0."""
+    return (value & -value).bit_length() - 1 if value else 0
 
 
 def sums(widths: Iterable[int], stores: Iterable[Store] = ()) -> dict[str, float]:
