@@ -129,6 +129,7 @@ def test_a_bend_may_lie_anywhere_and_at_another_place_for_each_channel(channels)
 
 
 def test_what_no_factor_does_is_searched():
-    steps = (Steps(np.array([0, 1, 50]), np.array([0, 1, 2, 3])),)
+    twos = np.array([-60, -59, -30, -29, 10, 11, 60, 61])  # narrow and wide steps in turn
+    steps = (Steps(twos, np.arange(9)),)
     assert isinstance(choose(steps, (Range(-100, 100),), multiply=True), Search)
     assert isinstance(choose(steps, (Range(-100, 100),), multiply=False), Search)
