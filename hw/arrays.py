@@ -1,8 +1,10 @@
-"""Integer arrays that may sit in a frozen description."""
+"""Integer arrays: those that sit in a frozen description, and their products."""
+
+from typing import Any
 
 import numpy as np
 
-__all__ = ["frozen"]
+__all__ = ["frozen", "product"]
 
 
 def frozen(values) -> np.ndarray:
@@ -19,3 +21,16 @@ def frozen(values) -> np.ndarray:
     array = array.astype(np.int64)
     array.flags.writeable = False
     return array
+
+
+def product(x: np.ndarray, weight: np.ndarray, largest: int) -> np.ndarray:
+    """``x @ weight.T`` of integers, exact, for what circuits compute.
+
+    Shapes: ``x`` (..., lanes), none of it beyond ``largest`` either way, ``weight`` (rows, lanes);
+    gives (..., rows), which must fit in int64. Floats compute it wherever all sums of parts are
+    integers that they hold, and all positions are one matrix: that is many times as fast.
+    """
+    most = int(np.abs(weight).sum(axis=1).max()) * largest
+    kind: Any = np.float32 if most < 2**24 else np.float64 if most < 2**53 else np.int64
+    flat = x.reshape(-1, x.shape[-1]).astype(kind) @ weight.T.astype(kind)
+    return flat.astype(np.int64).reshape(*x.shape[:-1], len(weight))

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from . import adders
-from .arrays import frozen
+from .arrays import frozen, product
 from .beat import Beat
 from .folded.memory import Store
 from .netlist import Netlist, Word
@@ -133,13 +133,8 @@ class Dot:
         return np.arange(1, self.beats + 1)
 
     def compute(self, x):
-        x = np.asarray(x, dtype=np.int64)
-        bound = max(max(abs(r.lo), abs(r.hi)) for r in self.row_ranges)
         largest = max(max(abs(r.lo), abs(r.hi)) for r in self.ranges)
-        if np.abs(self.weight).sum(axis=1).max() * max(largest, 1) + bound < 2**53:
-            # Exact, and far faster than an integer product: every partial sum fits a float64.
-            return (x.astype(np.float64) @ self.weight.T).astype(np.int64) + self.bias
-        return x @ self.weight.T + self.bias
+        return product(np.asarray(x, dtype=np.int64), self.weight, largest) + self.bias
 
     def create(self) -> wiring.Component:
         return _Component(self)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from amaranth.lib import wiring
 
-from ..arrays import frozen
+from ..arrays import frozen, product
 from ..beat import Beat
 from ..ranges import Range
 from ..steps import Steps
@@ -374,17 +374,15 @@ class Folded(Memories):
         x = x.reshape(len(x), self.height, self.width, self.channels_in)
         top, left, bottom, right = self.padding
         x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-        largest = max(abs(self.range.lo), abs(self.range.hi), 1)
-        exact = np.abs(self.weight).sum(axis=(1, 2, 3)).max() * largest < 2**53
-        kind = np.float64 if exact else np.int64  # exact either way; the first is faster
-        total = np.zeros((len(x), raster.out_height, raster.out_width, self.channels_out), kind)
+        largest = max(abs(self.range.lo), abs(self.range.hi))
+        acc = np.zeros((len(x), raster.out_height, raster.out_width, self.channels_out), np.int64)
         (dh, dw), (sh, sw) = self.dilation, self.stride
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
                 rows = x[:, i * dh :: sh][:, : raster.out_height]
                 under = rows[:, :, j * dw :: sw][:, :, : raster.out_width]
-                total += under.astype(kind) @ self.weight[:, i, j].T.astype(kind)
-        acc = total.astype(np.int64) + self.bias
+                acc += product(under, self.weight[:, i, j], largest)
+        acc += self.bias
         if self.steps is not None:
             acc = np.stack([s(acc[..., c]) for c, s in enumerate(self.steps)], axis=-1)
         return acc.reshape(len(x), self.beats_out, self.program.layout.lanes_out)
