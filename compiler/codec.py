@@ -10,7 +10,7 @@ import numpy as np
 from sqwire.hw.ranges import Range
 from sqwire.hw.steps import Steps
 
-from . import ops, ops_vision
+from . import ops
 from .errors import CompileError
 from .graph import Graph, Node
 from .host import Input, Output
@@ -31,14 +31,14 @@ _OPS = (
     ops.Select,
     ops.Staircase,
     ops.SumPool,
-    ops_vision.Alternate,
-    ops_vision.Bilinear,
-    ops_vision.Candidates,
-    ops_vision.Consistency,
-    ops_vision.CostVolume,
-    ops_vision.Every,
-    ops_vision.Median,
-    ops_vision.SubpixelArgMax,
+    ops.Alternate,
+    ops.Bilinear,
+    ops.Candidates,
+    ops.Consistency,
+    ops.CostVolume,
+    ops.Every,
+    ops.Median,
+    ops.SubpixelArgMax,
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import ops, ops_vision
+from . import ops
 from .graph import Graph, Node
 from .narrow import LANES
 
@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 # Each channel on its own: what comes out of it depends on that channel of each input alone.
 _CHANNELWISE = (
     ops.Staircase, ops.Add, ops.MaxPool, ops.SumPool, ops.Pad, ops.Dilate, ops.Resize,
-    ops_vision.Bilinear, ops_vision.Median, ops_vision.Alternate, ops_vision.Every,
+    ops.Bilinear, ops.Median, ops.Alternate, ops.Every,
 )  # fmt: skip
 # Operators without weights work on so many channels at a time, if all channels are a multiple.
 _LANES = max(LANES)

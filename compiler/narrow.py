@@ -20,7 +20,7 @@ from sqwire.hw.pad import Pad
 from sqwire.hw.ranges import Range
 from sqwire.hw.serialdot import SerialDot
 
-from . import ops, ops_vision
+from . import ops
 from .cost import cost
 from .graph import Graph, Node
 from .ops import Chain, Tensor, beside
@@ -142,7 +142,7 @@ class Streams:
     def _parted(self, node: Node) -> list[Tensor]:
         """Tensors of which a narrow ``node`` has a few channels in a beat: what it works on, or
         what it makes where it needs all at once."""
-        if isinstance(node.op, ops_vision.CostVolume):
+        if isinstance(node.op, ops.CostVolume):
             return [self.graph.tensors[node.name]]
         return self.tensors(node)
 
@@ -210,9 +210,9 @@ def _narrow(op: ops.Op, tensors: Sequence[Tensor], lanes: int, fabric: str) -> C
         case ops.Resize():
             up = Upsample(tensor.height, tensor.width, beat, beats, op.factor)
             return (("resize", up),)
-        case ops_vision.Alternate() | ops_vision.CostVolume():
+        case ops.Alternate() | ops.CostVolume():
             return op.narrow(tensors, lanes)
-        case ops_vision.Every() | ops_vision.Median() | ops_vision.SubpixelArgMax():
+        case ops.Every() | ops.Median() | ops.SubpixelArgMax():
             return op.narrow(tensor, lanes)
         case ops.Concat():
             op.lower(*tensors)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import ops, ops_vision
+from . import ops
 from .graph import Graph, Node
 
 __all__ = ["share_twins"]
@@ -93,7 +93,7 @@ def _shared(graph: Graph, chain: Sequence[Twins]) -> Graph:
     first, last, count = chain[0], chain[-1], len(chain[0])
     nodes = {node.name: node for node in graph.nodes}
     merged = _fresh(f"{first[0]}.twins", graph)
-    nodes[merged] = Node(merged, ops_vision.Alternate(), tuple(nodes[n].inputs[0] for n in first))
+    nodes[merged] = Node(merged, ops.Alternate(), tuple(nodes[n].inputs[0] for n in first))
     before = merged
     for own, *others in chain:
         op = nodes[own].op
@@ -107,7 +107,7 @@ def _shared(graph: Graph, chain: Sequence[Twins]) -> Graph:
             inputs = tuple(parts.get(source, source) for source in node.inputs)
             nodes[name] = replace(node, inputs=inputs)
     for k, part in enumerate(parts.values()):
-        nodes[part] = Node(part, ops_vision.Every(k, count), (last[0],))
+        nodes[part] = Node(part, ops.Every(k, count), (last[0],))
     outputs = tuple(replace(o, node=parts.get(o.node, o.node)) for o in graph.outputs)
     return Graph(graph.inputs, tuple(_in_order(nodes.values())), outputs)
 

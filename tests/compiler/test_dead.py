@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sqwire.compiler import ops, ops_vision
+from sqwire.compiler import ops
 from sqwire.compiler.dead import remove_dead_channels
 from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
@@ -58,7 +58,7 @@ def check_values(smaller, graph):
 
 BETWEEN = [
     ops.Resize((2, 2)), ops.MaxPool((3, 3), (1, 1), (1,) * 4), ops.SumPool((2, 2)),
-    ops.Pad((1, 0, -1, 2), 0), ops.Dilate((2, 1)), ops_vision.Bilinear(2), ops_vision.Median(),
+    ops.Pad((1, 0, -1, 2), 0), ops.Dilate((2, 1)), ops.Bilinear(2), ops.Median(),
 ]  # fmt: skip
 
 

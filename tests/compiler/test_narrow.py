@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sqwire.compiler import narrow, ops, ops_vision
+from sqwire.compiler import narrow, ops
 from sqwire.compiler.choose import Target
 from sqwire.compiler.cost import Cost
 from sqwire.compiler.folding import Fold, units
@@ -88,7 +88,7 @@ def max_pool_of_every_position():
 def median():
     net = Net(4, 5)
     net.conv(kernel=3)
-    net.add(ops_vision.Median(2))
+    net.add(ops.Median(2))
     net.conv(out=2)
     return net
 
@@ -97,7 +97,7 @@ def both_views():
     net = Net(3, 7)
     a = net.conv(kernel=3)
     left, right = net.conv(a, out=1), net.conv(a, out=1, kernel=3)
-    net.add(ops_vision.Consistency(2, 1), left, right)
+    net.add(ops.Consistency(2, 1), left, right)
     return net
 
 
@@ -105,17 +105,17 @@ def candidates():
     net = Net(4, 5)
     net.conv(kernel=3)
     net.linear(out=3)
-    net.add(ops_vision.Candidates(4, (1,), (1,)))
+    net.add(ops.Candidates(4, (1,), (1,)))
     return net
 
 
 def disparities():
     net = Net(2, 7)
     a, b = net.conv(INPUT, out=4), net.conv(INPUT, out=4)
-    net.add(ops_vision.CostVolume(8), a, b)
+    net.add(ops.CostVolume(8), a, b)
     net.act()
     net.linear(out=8)
-    net.add(ops_vision.SubpixelArgMax(4))
+    net.add(ops.SubpixelArgMax(4))
     return net
 
 

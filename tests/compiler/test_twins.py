@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sqwire.compiler import codec, ops, ops_vision
+from sqwire.compiler import codec, ops
 from sqwire.compiler.choose import Target
 from sqwire.compiler.folding import Fold, units
 from sqwire.compiler.graph import Graph, Node
@@ -185,13 +185,13 @@ def test_circuit_equals_the_graph_and_its_cycles_the_plan(name, lanes):
 def test_columns_of_nothing_and_of_tensors_that_differ_are_refused():
     tensor = ops.Tensor(2, 5, (Range(0, 3),))
     with pytest.raises(ValueError, match=r"the width a multiple, not from 0 of 5"):
-        ops_vision.Every(0, 2).infer(tensor)
+        ops.Every(0, 2).infer(tensor)
     with pytest.raises(ValueError, match=r"one of the first 5 on"):
-        ops_vision.Every(5, 5).infer(tensor)
+        ops.Every(5, 5).infer(tensor)
     with pytest.raises(ValueError, match=r"one of the first 0 on"):
-        ops_vision.Every(0, 0).infer(tensor)
+        ops.Every(0, 0).infer(tensor)
     with pytest.raises(ValueError, match="all shapes must be equal"):
-        ops_vision.Alternate().infer(tensor, replace(tensor, width=4))
+        ops.Alternate().infer(tensor, replace(tensor, width=4))
 
 
 def test_twins_of_which_other_channels_are_read_stay_twins():

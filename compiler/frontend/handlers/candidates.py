@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from ... import ops_vision
+from ... import ops
 from ...errors import CompileError
 from .. import place
 from ..context import Call
@@ -46,7 +46,7 @@ def candidates(call: Call) -> Value:
     pairs = zip(channels, limits, strict=True)
     codes = tuple(math.ceil(limit / gains[c]) for c, limit in pairs)
     try:
-        op = ops_vision.Candidates(count, channels, codes)
+        op = ops.Candidates(count, channels, codes)
         node = call.context.add(call.name, op, real.node)
     except ValueError as error:
         raise CompileError(str(error)) from error

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from ... import ops_vision
+from ... import ops
 from ...errors import CompileError
 from .. import place
 from ..context import MAX_CHANNELS, Call
@@ -38,7 +38,7 @@ def cost_volume(call: Call) -> Value:
             f"both pictures must have the same scale, not {gains[0]} and {gains[1]}; use one "
             "quantizer's scale for both"
         )
-    op = ops_vision.CostVolume(shifts, form)
+    op = ops.CostVolume(shifts, form)
     node = call.context.add(call.name, op, left.node, right.node)
     gain = gains[0] if form == "difference" else gains[0] * gains[1]
     return _made(call, node, Function((Affine((gain,), (Fraction(0),)),)))
@@ -58,7 +58,7 @@ def consistency(call: Call) -> Value:
     if parts.denominator != 1:
         raise CompileError(f"parts must be a whole number of the inputs' scale, not {parts} of it")
     try:
-        op = ops_vision.Consistency(int(parts), math.floor(tolerance))
+        op = ops.Consistency(int(parts), math.floor(tolerance))
         node = call.context.add(call.name, op, left.node, right.node)
     except ValueError as error:
         raise CompileError(str(error)) from error
@@ -76,7 +76,7 @@ def subpixel_arg_max(call: Call) -> Value:
     if len(set(zip(step.gain, step.offset, strict=True))) != 1 or step.gain[0] <= 0:
         raise CompileError("all channels must have one scale and offset; quantize them alike")
     try:
-        op = ops_vision.SubpixelArgMax(parts)
+        op = ops.SubpixelArgMax(parts)
         node = call.context.add(call.name, op, real.node)
     except ValueError as error:
         raise CompileError(str(error)) from error
@@ -92,9 +92,7 @@ def median(call: Call) -> Value:
     if len(real.shape) != 4:
         raise CompileError(f"input must have four axes, not shape {real.shape}")
     try:
-        node = call.context.add(
-            call.name, ops_vision.Median(call.integer("dilation", 1)), real.node
-        )
+        node = call.context.add(call.name, ops.Median(call.integer("dilation", 1)), real.node)
     except ValueError as error:
         raise CompileError(str(error)) from error
     return _made(call, node, real.function)
@@ -115,7 +113,7 @@ def linear_resize(call: Call, real: Real, scales: list[Fraction]) -> Real:
         )
     real = place.affine(call, place.raster(call, real))
     step: Any = real.function.affine
-    node = call.context.add(call.name, ops_vision.Bilinear(int(factor)), real.node)
+    node = call.context.add(call.name, ops.Bilinear(int(factor)), real.node)
     gain = tuple(g / factor**2 for g in step.gain)
     return _made(call, node, Function((Affine(gain, step.offset),)))
 

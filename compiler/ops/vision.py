@@ -18,7 +18,7 @@ from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
 from sqwire.hw.subpixel import SubpixelArgMax as SubpixelArgMaxHw
 
-from .ops import Chain, Tensor
+from .tensor import Chain, Tensor
 
 __all__ = [
     "Alternate",
