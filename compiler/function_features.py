@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqwire.hw.folded.affine import Affine
 from sqwire.hw.folded.compare import compare_cycles
 from sqwire.hw.folded.functions import Functions
-from sqwire.hw.ranges import Range
 from sqwire.hw.staircase import Staircase
 from sqwire.hw.step_circuits import Compare, Search, Shift
 
@@ -66,7 +65,7 @@ def functions(spec: Functions) -> dict[str, float]:
         bits, stores = circuit.domain.bits, circuit.stores("")
         registers += (latency - circuit.latency_cycles) * level
         if isinstance(circuit, Affine):
-            total, constants = _total_bits(circuit), sum(store.width for store in stores)
+            total, constants = circuit.sum_range.bits, sum(store.width for store in stores)
             clamped += total - circuit.shift + level
             # Words of LUTs have a register, that of a block RAM is in it.
             words = constants * sum(store.kind == "lut" for store in stores)
@@ -91,11 +90,3 @@ def functions(spec: Functions) -> dict[str, float]:
         "clamped_bits": clamped,
         "registers": registers + channel * (1 + waits),
     }
-
-
-def _total_bits(circuit: Affine) -> int:
-    """Bits of the product and the offset."""
-    ends = int(circuit.factor.min()), int(circuit.factor.max())
-    products = [circuit.domain * factor for factor in ends]
-    offsets = Range(int(circuit.offset.min()), int(circuit.offset.max()))
-    return (Range.span(products) + offsets).bits

@@ -118,6 +118,17 @@ class Affine:
     def _offsets(self):
         return Range(int(self.offset.min()), int(self.offset.max()))
 
+    @property
+    def product_range(self) -> Range:
+        """What the multiplier gives, at the most."""
+        factors = self._factors
+        return Range.span([self.domain * factors.lo, self.domain * factors.hi])
+
+    @property
+    def sum_range(self) -> Range:
+        """What is shifted: product and offset."""
+        return self.product_range + self._offsets
+
     def stores(self, name) -> tuple[Store, ...]:
         """Its memories."""
         width = self._factors.bits + self._offsets.bits
@@ -143,10 +154,9 @@ class Affine:
         offset = Signal(offsets.shape, name=f"{name}_constant", reset_less=True)
         m.d.sync += [factor.eq(word[: factors.bits]), offset.eq(word[factors.bits :])]
         # Cycle 2: multiply. Cycle 3: add. Then round ties, and clamp.
-        products = Range.span([self.domain * factors.lo, self.domain * factors.hi])
-        multiplied = Signal(products.shape, name=f"{name}_product", reset_less=True)
+        multiplied = Signal(self.product_range.shape, name=f"{name}_product", reset_less=True)
         m.d.sync += multiplied.eq(pipe(m, x, 2, f"{name}_x") * factor)
-        total = products + offsets
+        total = self.sum_range
         summed = Signal(total.shape, name=f"{name}_sum", reset_less=True)
         m.d.sync += summed.eq(multiplied + pipe(m, offset, 1, f"{name}_offset"))
         level = Range((total.lo >> self.shift) - self.to_even, total.hi >> self.shift)
