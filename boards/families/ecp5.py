@@ -35,6 +35,8 @@ def _route(board: Board, clock_hz: int, seed: int) -> list[str]:
         *(f"--{board.device}", "--package", board.package, "--speed", board.speed),
         *("--json", "design.json", "--lpf", "design.pins", "--lpf-allow-unconstrained"),
         *("--freq", f"{clock_hz / 1e6:.6f}", "--seed", str(seed)),
+        # Spreads cells by their density: large networks route that do not behind the default.
+        *("--placer", "static"),
         *("--textcfg", "design.routed", "--report", "timing.json"),
     ]
 
