@@ -113,7 +113,7 @@ def _folded(spec: Folded) -> dict[str, float]:
         "folded.one": 1,
         f"folded.{kind}": lanes,
         f"folded.{kind}_bits": lanes * code * spec.multiply.value_bits,
-        "folded.rotate_bits": banks * code * (layout.ring - 1).bit_length(),
+        "folded.rotate_bits": banks * code * spec.program.rotation_bits,
         "folded.acc_bits": lanes * spec.acc_bits,
         "folded.dense": spec.program.dense,
         "folded.address_bits": (1 if spec.program.dense else lanes) * spec.address_bits,

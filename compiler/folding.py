@@ -82,8 +82,9 @@ class Unit:
         """Cycles a position takes a program that holds zeros too."""
         taps = int((self.op.weight != 0).any(axis=(0, 3)).sum())
         channels = -(-self.tensor.channels // chosen.ring) * chosen.ring
-        group = chosen.lanes // chosen.lanes_out
-        return max(taps, 1) * channels * -(-len(self.op.weight) // chosen.lanes_out // group)
+        group = chosen.lanes // (chosen.lanes_out * chosen.parts)
+        rows = -(-len(self.op.weight) // chosen.lanes_out // group)
+        return max(taps, 1) * channels // chosen.parts * rows
 
     def fold(self, chosen: Fold, fabric: str = "ecp5") -> Folded:
         """The folded engine for this layer, of what ``fabric`` names.

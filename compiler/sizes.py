@@ -75,13 +75,15 @@ def even_fold(
         return None
     beats = outputs // lanes_out
     best: tuple[float, int, int] | None = None
-    for parts in range(1, 2 if dense else lanes // lanes_out + 1):
+    for parts in range(1, min(_RING, lanes) + 1 if dense else lanes // lanes_out + 1):
         group, rest = divmod(lanes, lanes_out * parts)
         if rest:
             continue
         ring = min(_RING, lanes & -lanes)
         while parts > 1 and ring > lanes_in and lanes // parts % ring:
             ring //= 2
+        if dense and (ring % parts or lanes // parts % ring):
+            continue  # each part has whole rings, and its share of the banks
         even = beats / (-(-beats // group) * group)
         if ring >= lanes_in and (best is None or even > best[0]):
             best = even, parts, ring

@@ -48,7 +48,8 @@ def schedule(
     in_digits
         Whether the program holds signed powers of two in place of weights.
     dense
-        Whether it holds zeros too, and no addresses; None: if it takes hardly longer.
+        Whether it holds zeros too, and no addresses; None: if it takes hardly longer. Its parts
+        are whole rings, and each has as many of the banks.
     by_input
         Whether each lane has inputs of its own and a part of each output: a split program.
 
@@ -77,6 +78,14 @@ def schedule(
     taps = np.unique(at) if len(at) else np.zeros(1, np.int64)
     tap = np.searchsorted(taps, at)
 
+    once = not in_digits or len(np.unique(place, axis=0)) == len(place)
+    kernel = _Kernel(weight.shape[2], tuple(taps.tolist()))
+    if dense and not once:
+        raise ValueError("schedule: dense must have one product a weight, and digits are more")
+    if dense:
+        layout = _in_order(weight.shape, lanes, ring, parts, lanes_in, lanes_out)
+        return _dense(layout, kernel, output, channel, tap, value)
+
     counts = np.zeros((weight.shape[0], weight.shape[3]), np.int64)
     np.add.at(counts, (output, channel), 1)
     search = Search(counts, lanes, ring, parts, lanes_in, lanes_out)
@@ -85,14 +94,9 @@ def schedule(
     part = _parts(output, layout.bank[channel], search.share)
     products = _Products.of(layout, part, output, channel, tap, value)
     longest = np.prod((ring, len(taps), layout.locals, layout.rows))
-    once = not in_digits or len(np.unique(place, axis=0)) == len(place)
-    if dense is None:
-        dense = once and parts == 1 and bool(longest <= _LONGER * products.cycles())
-    kernel = _Kernel(weight.shape[2], tuple(taps.tolist()))
-    if dense:
-        if parts > 1 or not once:
-            raise ValueError("schedule: dense must have one part and one product a weight")
-        return _dense(layout, kernel, products)
+    if dense is None and once and parts == 1 and longest <= _LONGER * products.cycles():
+        layout = _in_order(weight.shape, lanes, ring, parts, lanes_in, lanes_out)
+        return _dense(layout, kernel, output, channel, tap, value)
     return _sparse(layout, kernel, products)
 
 
@@ -268,23 +272,41 @@ def _fill_rows(
         row[cycle] = current
 
 
-def _dense(layout: Layout, kernel: _Kernel, products: _Products) -> Program:
-    sizes = (layout.ring, len(kernel.taps), layout.locals, layout.rows)
+def _in_order(
+    shape: tuple[int, ...], lanes: int, ring: int, parts: int, lanes_in: int, lanes_out: int
+) -> Layout:
+    """Channels in banks and outputs in lanes one after the other, all parts of an output alike."""
+    Layout.check(lanes, ring, shape[3], shape[0], parts, lanes_in, lanes_out)
+    if ring % parts or lanes // parts % ring:
+        raise ValueError(
+            f"schedule: parts of a dense program must divide ring ({ring}) and have whole rings "
+            f"of the {lanes} lanes, not {parts}"
+        )
+    group, outputs = lanes // (parts * lanes_out), np.arange(shape[0])
+    lane = outputs % lanes_out * group + outputs // lanes_out % group
+    part = np.arange(parts)[:, None] * (lanes // parts)
+    return Layout(lanes, ring, np.arange(shape[3]) % ring, part + lane, lanes_in, lanes_out)
+
+
+def _dense(
+    layout: Layout, kernel: _Kernel, output: Int, channel: Int, tap: Int, value: Int
+) -> Program:
+    """Every lane goes through all taps and places of as many banks as its part has."""
+    turns = layout.ring // layout.parts
+    sizes = (turns, len(kernel.taps), layout.locals, layout.rows)
     cycles = int(np.prod(sizes))
-    rotation, tap, local, row = np.unravel_index(np.arange(cycles), sizes)
-    when = np.ravel_multi_index(
-        (products.rotation, products.tap, products.local, products.row), sizes
-    )
-    value = np.zeros((cycles, layout.lanes), np.int32)
-    # What is only there to write a row is written anyway.
-    real = products.value != 0
-    value[when[real], products.lane[real]] = products.value[real]
+    counters = np.unravel_index(np.arange(cycles), sizes)
+    part, turn = np.divmod((layout.bank[channel] - layout.lane[0, output]) % layout.ring, turns)
+    when = np.ravel_multi_index((turn, tap, layout.local[channel], layout.row[output]), sizes)
+    values = np.zeros((cycles, layout.lanes), np.int32)
+    values[when, layout.lane[part, output]] = value
 
     def alike(counter: Int, count: int) -> NDArray[np.int32]:
         return np.repeat(counter[:, None].astype(np.int32), count, axis=1)
 
-    lanes = layout.lanes
+    rotation, *fields = counters
+    tap_of, local, row = (alike(field, layout.lanes) for field in fields)
     return Program(
-        layout, kernel.columns, kernel.taps, alike(rotation, layout.rings), alike(tap, lanes),
-        alike(local, lanes), alike(row, lanes), value, dense=True,
+        layout, kernel.columns, kernel.taps, alike(rotation, layout.rings) + layout.turned,
+        tap_of, local, row, values, dense=True,
     )  # fmt: skip

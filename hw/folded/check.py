@@ -100,13 +100,13 @@ def _check_split(program):
 
 def _check_dense(program):
     layout = program.layout
-    sizes = (layout.ring, len(program.taps), layout.locals, layout.rows)
+    sizes = (layout.ring // layout.parts, len(program.taps), layout.locals, layout.rows)
     if program.cycles != np.prod(sizes):
         raise ValueError(
             f"Program: a dense one must take {np.prod(sizes)} cycles, not {program.cycles}"
         )
     counters = np.unravel_index(np.arange(program.cycles), sizes)
-    fields = (program.rotation, program.tap, program.local, program.row)
+    fields = (program.rotation - layout.turned, program.tap, program.local, program.row)
     for name, counter, field in zip(
         ("rotation", "tap", "local", "row"), counters, fields, strict=True
     ):

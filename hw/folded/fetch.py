@@ -118,7 +118,9 @@ class Fetch(wiring.Component):
     def _dense(self, m):
         """Counters in place of addresses: row fastest, then place, tap, rotation."""
         spec, program = self.spec, self.spec.program
-        sizes = (program.layout.rows, program.layout.locals, len(program.taps), program.layout.ring)
+        layout = program.layout
+        turns = layout.ring // layout.parts
+        sizes = (layout.rows, layout.locals, len(program.taps), turns)
         step, counters = self.running, []
         for size in sizes:
             counter = Signal(range(size), name=f"dense_{len(counters)}")

@@ -120,6 +120,12 @@ class Layout:
         """Channels in a bank, the last one perhaps not in each."""
         return -(-self.inputs // self.ring)
 
+    @cached_property
+    def turned(self) -> np.ndarray:
+        """By how many banks each ring of a dense program is ahead: those of each part have their
+        share of the banks, one part after the other."""
+        return np.arange(self.rings) * self.parts // self.rings * (self.ring // self.parts)
+
     @property
     def rows(self) -> int:
         """Accumulators in a lane."""

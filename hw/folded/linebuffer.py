@@ -130,7 +130,11 @@ class LineBuffer(wiring.Component):
             for k, code in enumerate(codes):
                 m.d.sync += turned[ring * layout.ring + k].eq(code)
         for lane, x in enumerate(self.x):
-            m.d.comb += x.eq(turned[lane % len(turned)])
+            place = lane
+            if program.dense:
+                # Rings of other parts are ahead of the first by as many banks.
+                place = (lane + int(layout.turned[lane // layout.ring])) % layout.ring
+            m.d.comb += x.eq(turned[place])
         return m
 
     def _tap(self, m, tap, number):

@@ -34,8 +34,9 @@ class Program:
     how much the place of the next cycle is beyond this one, less than ``2**place_bits``. Places are
     in a circle, and a row ends where they come around; behind the last cycle comes the first.
 
-    In a ``dense`` program all lanes have the same rotation, tap, place and row, counted by
-    counters (the row fastest, then place, tap, rotation), so only values are stored.
+    In a ``dense`` program all lanes have the same tap, place and row, and all rings of a part the
+    same rotation, counted by counters (the row fastest, then place, tap, rotation), so only values
+    are stored. Each part has its share of the rotations (:attr:`Layout.turned`).
 
     Raises
     ------
@@ -147,8 +148,10 @@ class Program:
 
     @property
     def rotation_bits(self) -> int:
-        """Bits of a rotation."""
-        return 0 if self.split else _bits(self.layout.ring)
+        """Bits of a rotation, in a dense program of the one of the first part."""
+        if self.split:
+            return 0
+        return _bits(self.layout.ring // self.layout.parts if self.dense else self.layout.ring)
 
     @property
     def stored_row_bits(self) -> int:

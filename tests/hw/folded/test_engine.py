@@ -145,6 +145,30 @@ def test_dense_layer_has_no_addresses(multiplier):
     holds(spec)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "lanes", "ring", "parts", "lanes_in", "lanes_out"),
+    [
+        (4, 8, 8, 4, 2, 1, 1),
+        (4, 6, 16, 4, 4, 2, 1),  # no rotation is left; some places have no channel
+        (3, 8, 8, 4, 2, 4, 1),  # a lane without an output
+        (8, 8, 8, 4, 2, 1, 2),  # two outputs a beat, in rings that they share
+        (6, 5, 12, 2, 2, 1, 3),
+        (8, 16, 32, 8, 2, 1, 1),  # several rings a part
+        (2, 16, 16, 2, 2, 2, 1),
+    ],
+)
+def test_dense_layer_in_parts(outputs, inputs, lanes, ring, parts, lanes_in, lanes_out):
+    """Each part has its share of the banks, all parts read the same addresses at once."""
+    w = weights(outputs, inputs, (2, 3), 1)
+    options = {"dense": True, "parts": parts, "lanes_in": lanes_in, "lanes_out": lanes_out}
+    spec = folded(w, lanes, ring, padding=(1, 1, 0, 1), options=options)
+    assert spec.program.fetch_bits() == 0
+    assert spec.bank_store.copies == ring
+    rows = -(-outputs * parts // lanes)
+    assert spec.program.cycles == 6 * -(-inputs // ring) * ring // parts * rows
+    holds(spec)
+
+
 def test_rings_of_a_dense_layer_share_one_line_buffer():
     w = weights(12, 4, (2, 2), 1)
     spec = folded(w, 12, 4, options={"dense": True})
