@@ -172,12 +172,11 @@ class Collect(wiring.Component):
         for element, total in enumerate(sums):
             acc = Signal(spec.sum_range.shape, name=f"acc_{element}", reset_less=True)
             m.d.sync += acc.eq((total - before[element * width : (element + 1) * width])[:width])
-            code = spec.requantise[element].build(m, acc, channel, shape, f"requantise_{element}")
-            code = pipe(
-                m, code, spec.requantise_cycles - spec.requantise[element].latency_cycles,
-                f"late_{element}",
-            )  # fmt: skip
-            codes.append(code[: shape.width])
+            circuit = spec.requantise[element]
+            code = Signal(shape, name=f"code_{element}")  # that of another may be wider
+            m.d.comb += code.eq(circuit.build(m, acc, channel, shape, f"requantise_{element}"))
+            wait = spec.requantise_cycles - circuit.latency_cycles
+            codes.append(pipe(m, code, wait, f"late_{element}"))
         return codes
 
 

@@ -236,6 +236,22 @@ def test_codes_come_out_of_accumulators(multiplier, lanes_out):
     holds(spec, x)
 
 
+def test_channels_of_a_beat_may_need_different_numbers_of_bits():
+    """A beat has the bits of the widest for each channel, whatever circuit makes its codes."""
+    w = weights(4, 4, (1, 1), 1, most=1)
+    spec = folded(w, 4, 4, options={"lanes_out": 4}, bias=np.array([0, 900, 0, -900]))
+    assert [circuit.latency_cycles for circuit in spec.requantise] == [0, 2, 0, 2]
+    holds(spec)
+    levels = [-32, 9, 1], [0, 500, 3], [-1, 3, -1], [-60, 0, 60]
+    steps = tuple(
+        Steps(np.array([own.lo + 1, own.hi]), np.array(part))
+        for own, part in zip(spec.sum_ranges, levels, strict=True)
+    )
+    spec = folded(w, 4, 4, multiplier="digit", options={"lanes_out": 4}, steps=steps)
+    assert len({circuit.levels.bits for circuit in spec.requantise}) > 1
+    holds(spec)
+
+
 def test_sums_that_cannot_come_need_no_bits_and_no_function():
     """Each input channel has a range of its own; the beat's holds all of them."""
     w = weights(4, 4, (1, 1), 1)
