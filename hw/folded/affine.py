@@ -226,7 +226,7 @@ def _solvable(bounds):
 def _bounds(own, domain, levels):
     """Points ``(x, level)`` where the function must have reached a level, or not exceed one.
 
-    None where it both rises and falls.
+    Only those that a line can touch which does so everywhere. None where it both rises and falls.
     """
     rises = np.diff(own.levels)
     falling = bool((rises < 0).any())
@@ -240,9 +240,30 @@ def _bounds(own, domain, levels):
             least.append((low_end, level))
         if level < levels.hi:
             most.append((high_end, level + 1))
-    return np.array(least, dtype=np.int64).reshape(-1, 2), np.array(most, dtype=np.int64).reshape(
-        -1, 2
-    )
+    return _corners(least, 1), _corners(most, -1)
+
+
+def _corners(points, side):
+    """Where a line can touch ``points``, x rising, from above (``side`` 1) or from below (-1).
+
+    Corners of the hull of even levels and of that of odd ones, which are reached by more with
+    ties to even. Of thousands of levels few are left, whose pairs are soon looked at.
+    """
+    kept = []
+    for odd in (0, 1):
+        hull = []
+        for x, level in points:
+            if level % 2 == odd:
+                while len(hull) > 1 and side * _turn(*hull[-2:], (x, level)) >= 0:
+                    hull.pop()
+                hull.append((x, level))
+        kept += hull
+    return np.array(kept, dtype=np.int64).reshape(-1, 2)
+
+
+def _turn(a, b, c):
+    """Above 0 where the way from ``a`` over ``b`` to ``c`` turns left, below 0 where right."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
 def _solve_all(bounds, shift, to_even):

@@ -51,6 +51,14 @@ def test_a_single_step_has_a_small_factor_beside_a_channel_that_needs_a_fine_one
     assert isinstance(circuit, Affine)
 
 
+def test_functions_of_65_thousand_levels_are_fitted_too():
+    """Pairs of all of them would take 34 GB."""
+    domain = Range(-3 << 15, 3 << 15)
+    circuit = choose((rounded(domain, 3, -(1 << 15), (1 << 15) - 1),), (domain,), multiply=True)
+    assert isinstance(circuit, Affine)
+    assert circuit.levels == Range.signed(16)
+
+
 def leaky(domain, divisor, lo, hi, offset=0, slope=0.1):
     """``clamp(round_half_even(leaky_relu((x + offset) / divisor)))`` on ``domain``."""
     x = (np.arange(domain.lo, domain.hi + 1) + offset) / divisor
