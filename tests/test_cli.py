@@ -110,6 +110,13 @@ def test_what_a_board_cannot_do_is_one_line(sqwire, tmp_path, residual_model, op
     assert not out.exists()
 
 
+@pytest.mark.parametrize("fps", ["0", "-1", "nan", "inf", "5e7", "1e-310", "0.01"])
+def test_a_rate_of_no_sense_is_one_line(sqwire, tmp_path, fps):
+    """More frames than cycles, or a frame in more cycles than are counted."""
+    words = "fps must be from", "to the clock (4e+07)", f"not {float(fps)}"
+    refused(sqwire("compile", tmp_path / "none.onnx", "--clock", 40, "--fps", fps), *words)
+
+
 def test_compile_as_json_is_the_plan(sqwire, tmp_path, residual_model):
     (tmp_path / "model.onnx").write_bytes(residual_model())
     status, out, _ = sqwire("compile", tmp_path / "model.onnx", "-o", tmp_path / "build", "--json")

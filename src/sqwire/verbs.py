@@ -42,6 +42,9 @@ _DAMAGED = (
     OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, TokenError, MemoryError,
 )  # fmt: skip
 
+# What a frame may take: simulations count cycles in 32 bits.
+_MOST_CYCLES = 1 << 31
+
 Progress = Callable[[str], None]
 Level = Literal["component", "network", "netlist"]
 
@@ -114,8 +117,11 @@ def _target(
 
     if fps is not None and fit:
         raise ValueError("compile: fps must be given or fit, not both")
-    if not clock_hz > 0 or (fps is not None and not 0 < fps <= clock_hz):
-        raise ValueError(f"compile: fps must be above 0 and at most the clock, not {fps}")
+    if not clock_hz > 0 or (fps is not None and not clock_hz / _MOST_CYCLES <= fps <= clock_hz):
+        raise ValueError(
+            f"compile: fps must be from {clock_hz / _MOST_CYCLES:.2g} to the clock "
+            f"({clock_hz:g}), not {fps}"
+        )
     found = find_board(board)
     if clock_hz > (most := pll_hz(found)):
         raise ValueError(
