@@ -110,7 +110,6 @@ def main() -> None:
     parser.add_argument("--clock", type=float, default=80.0, help="MHz that the plan counts on")
     parser.add_argument("--route-clock", type=float, default=70.0, help="MHz asked of nextpnr")
     given = parser.parse_args()
-    known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     table = "planned" if given.fps else "rows"
     for model in sorted(path.parent for path in given.folder.glob("*/model.onnx")):
         if given.only in (None, model.name):
@@ -120,6 +119,7 @@ def main() -> None:
             else:
                 row = measure(model, given.work, given.frames)
             row["date"] = date.today().isoformat()
+            known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
             others = (r for r in known.get(table, []) if r["network"] != model.name)
             known[table] = sorted([*others, row], key=lambda r: r["network"])
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
