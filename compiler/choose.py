@@ -31,7 +31,9 @@ _MOST_SPATIAL = 20_000
 # Of the digits of its weights, at least this share become adders of a spatial layer.
 _FEWEST_ADDERS = 0.25
 # What a lane takes at least.
-_LANE_LUTS = 60
+_LANE = Cost(luts=60, ffs=30)
+# Where a position has fewer cycles, wires are cheaper than so many lanes, which take long to plan.
+_FEWEST_CYCLES = 4
 # Of so few weights it is soon known what they cost as wires.
 _FEW = 3000
 # An engine that is slower than it must be by more than this is not worth another try.
@@ -272,14 +274,14 @@ class Chooser:
         outputs, cycles = len(unit.op.weight), interval // unit.positions
         lanes_in = narrowest(unit.tensor.channels, unit.tensor.positions, interval)
         lanes_out = narrowest(outputs, unit.positions, interval)
-        if lanes_in is None or lanes_out is None or not cycles:
+        if lanes_in is None or lanes_out is None or cycles < _FEWEST_CYCLES:
             return []
         found = []
         for kind, products, dense in kinds(unit):
             if kind == "dsp" and FABRICS[self.fabric].factor_bits < _FACTOR_BITS:
                 continue
             fewest = -(-products // cycles)
-            widest = min(products, most / (_LANE_LUTS * self.prices["luts"]))
+            widest = min(products, most / self._price(_LANE))
             lanes = lane_counts(max(fewest, lanes_in, lanes_out), widest)
             even = (even_fold(n, lanes_in, lanes_out, outputs, kind, dense) for n in lanes)
             rings = (f for f in even if f and not (dense and unit.dense_cycles(f) > cycles))
