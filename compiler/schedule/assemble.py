@@ -292,11 +292,11 @@ def _dense(
     layout: Layout, kernel: _Kernel, output: Int, channel: Int, tap: Int, value: Int
 ) -> Program:
     """Every lane goes through all taps and places of as many banks as its part has."""
-    turns = layout.ring // layout.parts
-    sizes = (turns, len(kernel.taps), layout.locals, layout.rows)
+    sizes = (layout.turns, len(kernel.taps), layout.locals, layout.rows)
     cycles = int(np.prod(sizes))
     counters = np.unravel_index(np.arange(cycles), sizes)
-    part, turn = np.divmod((layout.bank[channel] - layout.lane[0, output]) % layout.ring, turns)
+    ahead = (layout.bank[channel] - layout.lane[0, output]) % layout.ring
+    part, turn = np.divmod(ahead, layout.turns)
     when = np.ravel_multi_index((turn, tap, layout.local[channel], layout.row[output]), sizes)
     values = np.zeros((cycles, layout.lanes), np.int32)
     values[when, layout.lane[part, output]] = value

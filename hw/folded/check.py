@@ -100,7 +100,7 @@ def _check_split(program):
 
 def _check_dense(program):
     layout = program.layout
-    sizes = (layout.ring // layout.parts, len(program.taps), layout.locals, layout.rows)
+    sizes = (layout.turns, len(program.taps), layout.locals, layout.rows)
     if program.cycles != np.prod(sizes):
         raise ValueError(
             f"Program: a dense one must take {np.prod(sizes)} cycles, not {program.cycles}"

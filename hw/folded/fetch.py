@@ -119,8 +119,7 @@ class Fetch(wiring.Component):
         """Counters in place of addresses: row fastest, then place, tap, rotation."""
         spec, program = self.spec, self.spec.program
         layout = program.layout
-        turns = layout.ring // layout.parts
-        sizes = (layout.rows, layout.locals, len(program.taps), turns)
+        sizes = (layout.rows, layout.locals, len(program.taps), layout.turns)
         step, counters = self.running, []
         for size in sizes:
             counter = Signal(range(size), name=f"dense_{len(counters)}")

@@ -120,11 +120,15 @@ class Layout:
         """Channels in a bank, the last one perhaps not in each."""
         return -(-self.inputs // self.ring)
 
+    @property
+    def turns(self) -> int:
+        """Rotations of a dense program: each part has its share of the banks."""
+        return self.ring // self.parts
+
     @cached_property
     def turned(self) -> np.ndarray:
-        """By how many banks each ring of a dense program is ahead: those of each part have their
-        share of the banks, one part after the other."""
-        return np.arange(self.rings) * self.parts // self.rings * (self.ring // self.parts)
+        """By how many banks each ring of a dense program is ahead, one part after the other."""
+        return np.arange(self.rings) * self.parts // self.rings * self.turns
 
     @property
     def rows(self) -> int:

@@ -151,7 +151,7 @@ class Program:
         """Bits of a rotation, in a dense program of the one of the first part."""
         if self.split:
             return 0
-        return _bits(self.layout.ring // self.layout.parts if self.dense else self.layout.ring)
+        return _bits(self.layout.turns if self.dense else self.layout.ring)
 
     @property
     def stored_row_bits(self) -> int:
