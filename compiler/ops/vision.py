@@ -18,7 +18,7 @@ from sqwire.hw.median import Median as MedianHw
 from sqwire.hw.ranges import Range
 from sqwire.hw.subpixel import SubpixelArgMax as SubpixelArgMaxHw
 
-from .tensor import Chain, Tensor
+from .tensor import Chain, Tensor, beat_of
 
 __all__ = [
     "Alternate",
@@ -128,7 +128,7 @@ class SubpixelArgMax:
         return (("subpixel", FoldedSubpixelArgMax(self._hw(tensor), lanes)),)
 
     def _hw(self, tensor: Tensor) -> SubpixelArgMaxHw:
-        beat = Beat(tensor.range, tensor.channels)
+        beat = beat_of(tensor)
         return SubpixelArgMaxHw(beat, self.parts, tensor.positions)
 
 
@@ -199,7 +199,7 @@ class Candidates:
 
     def lower(self, *inputs: Tensor) -> Chain:
         (tensor,) = inputs
-        beat = Beat(tensor.range, tensor.channels)
+        beat = beat_of(tensor)
         hw = CandidatesHw(beat, tensor.positions, self.count, self.channels, self.thresholds)
         return (("candidates", hw),)
 
@@ -219,7 +219,7 @@ class Bilinear:
 
     def lower(self, *inputs: Tensor) -> Chain:
         (tensor,) = inputs
-        beat = Beat(tensor.range, tensor.channels)
+        beat = beat_of(tensor)
         rows = BilinearRows(tensor.height, tensor.width, beat, self.factor)
         columns = BilinearColumns(
             tensor.height * self.factor, tensor.width, rows.outputs[0], self.factor
