@@ -36,31 +36,34 @@ class Connected:
 
     def costs(self) -> dict[str, Cost]:
         """What the model says, by layer; of what belongs to none, by its name."""
-        owner = {stage: layer.name for layer in self.built.layers for stage in layer.stages}
+        owners = self.built.owners
         result: dict[str, Cost] = {}
         for stage in self.built.stages:
-            name = owner.get(stage.name) or self.built.forks.get(stage.name) or stage.name
+            name = owners.get(stage.name, stage.name)
             result[name] = result.get(name, Cost()) + cost([stage.spec], self.built.streams.fabric)
         return result
 
 
 def connect(graph: Graph, streams: Streams, choice: Choice, fixed: Mapping[str, int]) -> Connected:
     """The stages for ``choice`` with the queues they need; ``fixed`` are those already given."""
-    built = Builder(graph, streams, choice, {})
-    while slots := _short_of(built):
-        choice = choice.with_slots(slots)
+    while True:
         built = Builder(graph, streams, choice, {})
+        flow = Flow(built.inputs, built.stages, 2, built.interval_cycles)
+        slots = _short_of(built, flow)
+        if not slots:
+            break
+        choice = choice.with_slots(slots)
     interval = built.interval_cycles
     frames = 2 + _HORIZON_CYCLES // interval
-    queues = dict(fixed)
-    ahead: dict[str, tuple[int, str]] | None = None
-    while True:
-        # A queue takes a cycle or two itself, for which others may have to wait.
+    queues = {name: depth for name, depth in fixed.items() if depth}
+    if queues:
         built = Builder(graph, streams, choice, queues)
+    if queues or frames != flow.frames:
         flow = Flow(built.inputs, built.stages, frames, interval)
+    # Queues swallow nothing themselves, so that these stay what they are.
+    ahead = {wait.name: _ahead(flow, wait) for wait in built.waits}
+    while True:
         stages = flow.by_name
-        if ahead is None:
-            ahead = {wait.name: _ahead(flow, wait) for wait in built.waits}
         wanted = {
             w.name: max(
                 queues.get(w.name, 0),
@@ -70,9 +73,12 @@ def connect(graph: Graph, streams: Streams, choice: Choice, fixed: Mapping[str, 
             for w in built.waits
         }
         wanted = {name: depth for name, depth in {**wanted, **fixed}.items() if depth}
-        if wanted == {name: depth for name, depth in queues.items() if depth}:
+        if wanted == queues:
             return Connected(built, queues, ahead)
-        queues = {**wanted, **fixed}
+        # A queue takes a cycle or two itself, for which others may have to wait.
+        queues = wanted
+        built = Builder(graph, streams, choice, queues)
+        flow = Flow(built.inputs, built.stages, frames, interval)
 
 
 def _ahead(flow: Flow, wait: Wait) -> tuple[int, str]:
@@ -85,13 +91,12 @@ def _ahead(flow: Flow, wait: Wait) -> tuple[int, str]:
     )  # fmt: skip
 
 
-def _short_of(built: Builder) -> dict[str, int]:
+def _short_of(built: Builder, flow: Flow) -> dict[str, int]:
     """Layers whose line buffers are too short for what reaches them, and what they need.
 
     One that an input of the network feeds makes that wait instead. Folded layers come first: what
     they need is part of the plan, and pools are looked at behind them again.
     """
-    flow = Flow(built.inputs, built.stages, 2, built.interval_cycles)
     for kind, suffix in ((Folded, ".folded"), (Pool, ".pool")):
         short = {}
         for stage in built.stages:

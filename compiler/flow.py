@@ -6,12 +6,13 @@ Every schedule is static, so this is a matter of counting and nothing is simulat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sqwire.hw.folded.timing import apart
+from sqwire.hw.folded.timing import apart, needed_by
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage, departures, frame_beats, joined
 from sqwire.hw.serialdot import SerialDot
@@ -50,8 +51,6 @@ class Flow:
             self._above[stage.name].add(stage.name)
             always = [self.always(source) for source in stage.sources]
             self._always[stage.name] = set.intersection(*always) | {stage.name}
-        self.late = self._latest()
-        self._finally = self._on_every_way_out()
 
     def above(self, source: Source) -> set[str]:
         """Stages on some way from an input to ``source``."""
@@ -61,7 +60,8 @@ class Flow:
         """Stages, or an input, on every way from an input to ``source``."""
         return {source} if source.stage is None else self._always[source.stage]
 
-    def _latest(self) -> dict[Source, Int]:
+    @cached_property
+    def late(self) -> dict[Source, Int]:
         late: dict[Source, Int] = {}
         for stage in reversed(self.stages):
             spec = stage.spec
@@ -73,9 +73,7 @@ class Flow:
             ready = apart(wanted).reshape(self.frames, -1) - spec.latency_cycles
             if hasattr(spec, "drain_cycles"):
                 ready = ready - spec.drain_cycles()
-            incoming = np.full((spec.beats_in, self.frames), _NEVER)
-            np.minimum.at(incoming, spec.needs() - 1, ready.T)
-            incoming = apart(incoming.T.reshape(-1))
+            incoming = needed_by(spec.needs(), ready, spec.beats_in)
             for number, source in enumerate(stage.sources):
                 late[source] = _own(spec, incoming, number)
         return late
@@ -86,7 +84,8 @@ class Flow:
         steady = early[0] + self.interval * np.arange(self.frames)[:, None]
         return np.maximum(early, steady).reshape(-1)
 
-    def _on_every_way_out(self) -> dict[str, set[str]]:
+    @cached_property
+    def _finally(self) -> dict[str, set[str]]:
         """For each stage those that everything it gives must pass."""
         after: dict[str, list[str]] = {stage.name: [] for stage in self.stages}
         result: dict[str, set[str]] = {}

@@ -24,12 +24,14 @@ def limits(spec: Any) -> tuple[int, str]:
     """Cycles a frame takes ``spec`` if it is not slowed to a rate, and what they come from.
 
     That is ``"products"``, ``"inputs"``, ``"outputs"``, ``"positions"``, ``"digits"``,
-    ``"buffer"`` or ``"pace"``, see :class:`sqwire.compiler.stages.Layer`.
+    ``"buffer"`` or ``"pace"``, see :class:`sqwire.compiler.layer.Layer`.
     """
     if isinstance(spec, Pace):
         return cycles_of(spec), "pace"
     if isinstance(spec, Folded | Pool):
-        if spec.pace_cycles:
+        if spec.pace_cycles and isinstance(spec, Folded):
+            spec = spec.timed(pace_cycles=0)
+        elif spec.pace_cycles:
             spec = replace(spec, pace_cycles=0)
         work = {"inputs": spec.beats_in, "outputs": spec.beats_out}
         work["products"] = spec.raster.outputs * spec.run_cycles

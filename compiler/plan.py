@@ -19,8 +19,9 @@ from sqwire.hw.ports import names
 from .choose import Target
 from .folding import Fold
 from .graph import Graph
+from .layer import Layer
 from .search import search
-from .stages import Layer, Memory, queue_name
+from .stages import Memory, queue_name
 
 __all__ = ["FASTEST", "Join", "Layer", "Plan", "plan"]
 
@@ -157,7 +158,7 @@ def plan(
         network=network,
         inputs=tuple(input.name for input in graph.inputs),
         outputs=tuple(output.name for output in graph.outputs),
-        layers=tuple(built.layers),
+        layers=built.layers,
         joins=joins,
         memories=built.memories,
         cycles_per_frame=interval,

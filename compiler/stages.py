@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.buffer import Buffer
-from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.pool import Pool
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage
@@ -25,58 +22,12 @@ from sqwire.hw.width import Pack, Unpack
 
 from . import ops
 from .choose import Choice
-from .cost import cost, stores_of
+from .cost import cost
 from .graph import Graph, Node
-from .limit import limits
+from .layer import Layer, layer_of
 from .narrow import Streams, cycles_of, pace_of
 
-__all__ = ["Builder", "Layer", "Memory", "Wait", "queue_name"]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What became of one node of the graph: its engine, its stages and their size.
-
-    ``engine`` is ``"spatial"`` (a wire for each weight, one position a cycle), ``"serial"`` (the
-    same with adders that take some cycles for a sum, see ``digit_bits``), ``"folded"``
-    (``lanes`` multiply-accumulate units run a program of the weights) or ``"stream"`` for nodes
-    without weights. ``cycles`` is how many of them a frame takes this layer alone, ``utilisation``
-    the share of the lanes' cycles in that time in which they add a product, ``luts``, ``ffs``,
-    ``dsps`` and ``brams`` what the cost model says of its stages, the queues before it among them,
-    and ``memory_bits`` what their memories hold.
-
-    ``least_cycles`` is how many a frame would take if it were not slowed to the rate that is asked
-    for, and ``limit`` what they come from: ``"products"`` of the lanes, ``"inputs"`` or
-    ``"outputs"`` (a beat a cycle), ``"positions"`` (one a cycle, all channels at once),
-    ``"digits"`` (of sums, a few bits a cycle),
-    ``"buffer"`` (beats that wait for room in the line buffer), or ``"pace"``, which spreads an
-    input.
-    """
-
-    name: str
-    engine: str
-    stages: tuple[str, ...]
-    weights: int
-    nonzeros: int
-    adders: int
-    beats_in: int
-    beats_out: int
-    latency_cycles: int
-    cycles: int
-    lanes: int = 0
-    banks: int = 0
-    multiplier: str = ""
-    digit_bits: int = 0
-    utilisation: float = 0.0
-    program_bits: int = 0
-    buffer_bits: int = 0
-    memory_bits: int = 0
-    luts: int = 0
-    ffs: int = 0
-    dsps: int = 0
-    brams: int = 0
-    least_cycles: int = 0
-    limit: str = ""
+__all__ = ["Builder", "Memory", "Wait", "queue_name"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +86,7 @@ class Builder:
         self.graph, self.streams, self.choice, self.queues = graph, streams, choice, queues
         self.pace = pace_of(graph, [spec for _, _, spec in choice.folds.values()])
         self.stages: list[Stage] = []
-        self.layers: list[Layer] = []
+        self._made: list[tuple[Node, Node, tuple[Stage, ...], Source]] = []
         self.waits: list[Wait] = []
         self.forks: dict[str, str] = {}
         self.uses = graph.uses()
@@ -172,6 +123,22 @@ class Builder:
                 size = depth, bits, round(own.luts), own.brams
                 found.append(Memory(stage.name, wait.node, wait.input, *size))
         return tuple(found)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What became of each node, in the order of the graph."""
+        fabric = self.streams.fabric
+        return tuple(
+            layer_of(node.name, source.op, [stage.name for stage in own],
+                     [stage.spec for stage in own], self.beats[out][1], fabric)
+            for node, source, own, out in self._made
+        )  # fmt: skip
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """The node that a stage belongs to, by the name of the stage; some belong to none."""
+        made = {stage.name: node.name for node, _, own, _ in self._made for stage in own}
+        return self.forks | made
 
     @property
     def interval_cycles(self) -> int:
@@ -292,42 +259,7 @@ class Builder:
 
     def _finish(self, node: Node, source: Node, first: int, out: Source) -> None:
         """Note what became of a node, and offer its codes to those that read them."""
-        own = self.stages[first:]
-        weight = getattr(source.op, "weight", np.zeros(0, np.int64))
-        specs = [stage.spec for stage in own]
-        folded = next((spec for spec in specs if isinstance(spec, Folded)), None)
-        serial = next((spec for spec in specs if isinstance(spec, SerialDot)), None)
-        wires = "serial" if serial else "spatial"
-        total = cost(specs, self.streams.fabric)
-        least, limit = max(map(limits, specs), default=(self.beats[out][1], "inputs"))
-        self.layers.append(
-            Layer(
-                name=node.name,
-                engine="folded" if folded else wires if weight.size else "stream",
-                stages=tuple(stage.name for stage in own),
-                weights=int(weight.size),
-                nonzeros=int(np.count_nonzero(weight)),
-                adders=sum(len(spec.graph.ops) for spec in specs if hasattr(spec, "graph")),
-                beats_in=specs[0].beats_in if own else self.beats[out][1],
-                beats_out=self.beats[out][1],
-                latency_cycles=sum(spec.latency_cycles for spec in specs),
-                cycles=max((cycles_of(spec) for spec in specs), default=self.beats[out][1]),
-                lanes=folded.program.layout.lanes if folded else 0,
-                banks=folded.program.layout.lanes if folded else 0,
-                multiplier=folded.multiplier if folded else "",
-                digit_bits=serial.digit_bits if serial else 0,
-                utilisation=round(folded.utilisation, 4) if folded else 0.0,
-                program_bits=folded.program_bits if folded else 0,
-                buffer_bits=folded.buffer_size_bits if folded else 0,
-                memory_bits=sum(store.bits for spec in specs for store in stores_of(spec)),
-                luts=round(total.luts),
-                ffs=round(total.ffs),
-                dsps=total.dsps,
-                brams=total.brams,
-                least_cycles=least,
-                limit=limit,
-            )
-        )
+        self._made.append((node, source, tuple(self.stages[first:]), out))
         self._offer(node.name, out, node.name, node.name)
 
     def _wait(self, name: str, source: Source) -> Source:

@@ -50,13 +50,18 @@ def departures(spec, arrivals: np.ndarray) -> np.ndarray:
     """
     if hasattr(spec, "departures"):
         return spec.departures(arrivals)
-    frames = arrivals.reshape(-1, spec.beats_in)
-    ready = frames[:, spec.needs() - 1] + spec.latency_cycles
+    needs, frames = spec.needs(), arrivals.reshape(-1, spec.beats_in)
+    if not np.array_equal(needs, np.arange(1, spec.beats_in + 1)):
+        frames = frames[:, needs - 1]
+    ready = frames + spec.latency_cycles
     if hasattr(spec, "drain_cycles"):
         ready = ready + spec.drain_cycles()
+    ready = ready.reshape(-1)
     # One beat a cycle: none leaves before the one in front of it.
+    if (ready[1:] > ready[:-1]).all():
+        return ready
     index = np.arange(ready.size)
-    return np.maximum.accumulate(ready.reshape(-1) - index) + index
+    return np.maximum.accumulate(ready - index) + index
 
 
 @dataclass(frozen=True)

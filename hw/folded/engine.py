@@ -1,6 +1,6 @@
 """The folded engine: any fixed sparse map over positions, on a few lanes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -205,6 +205,12 @@ class Folded(Memories):
                 requantise.choose(steps, ranges, multiply=multiply, fabric=self.made_of)
             )
         return tuple(circuits)
+
+    def timed(self, **changes) -> "Folded":
+        """The same sums and functions with other ``slots`` or ``pace_cycles``."""
+        other = replace(self, **changes)
+        vars(other)["requantise"] = self.requantise  # much work, and what it depends on stays
+        return other
 
     # Streams.
 

@@ -9,6 +9,7 @@ __all__ = [
     "arrived_by",
     "departures",
     "latest",
+    "needed_by",
     "set_slots",
     "slots_needed",
     "starts",
@@ -172,15 +173,29 @@ def latest(spec, leaves) -> np.ndarray:
 
 def arrived_by(spec, starts) -> np.ndarray:
     """The latest cycles in which input beats may arrive so that positions start by ``starts``."""
-    frames = len(starts) // spec.raster.outputs
-    offsets = np.arange(frames)[:, None] * spec.raster.inputs
-    ended = np.full(frames * spec.raster.inputs, _NEVER)
-    np.minimum.at(ended, (spec.raster.needs + offsets).reshape(-1) - 1, starts - 1)
-    ended = apart(ended, spec.beats_position)
+    raster = spec.raster
+    by = starts.reshape(-1, raster.outputs) - 1
+    ended = needed_by(raster.needs, by, raster.inputs, spec.beats_position)
     return (ended[:, None] + np.arange(1 - spec.beats_position, 1)).reshape(-1)
+
+
+def needed_by(needs, by, count, least=1) -> np.ndarray:
+    """The latest cycles for ``count`` things a frame, of which ``needs[k]`` must be there for k.
+
+    ``by`` are the cycles by which each k is to be done, (frames, k), and rise as ``needs`` do;
+    things come ``least`` apart.
+    """
+    first = np.flatnonzero(np.diff(needs, prepend=0))
+    result = by if len(first) == len(needs) else by[:, first]
+    if len(first) < count:
+        result = np.full((len(by), count), _NEVER)
+        result[:, needs[first] - 1] = by[:, first]
+    return apart(result.reshape(-1), least)
 
 
 def apart(cycles, least=1):
     """The latest cycles no later than ``cycles``, each at least ``least`` before the next."""
+    if (cycles[1:] - cycles[:-1] >= least).all():
+        return cycles
     index = np.arange(len(cycles)) * least
     return np.minimum.accumulate((cycles - index)[::-1])[::-1] + index

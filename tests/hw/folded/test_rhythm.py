@@ -72,3 +72,20 @@ def test_of_a_tall_frame_few_rows_are_counted(monkeypatch):
     monkeypatch.setattr(rhythm, "_count", lambda s: counted.append(s.raster.height) or count(s))
     assert rhythm._interval(layer) == 4000 * 8 * 9
     assert sum(counted) < 100
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_each_thing_is_needed_by_the_first_that_waits_for_it(data):
+    count, frames, least = (data.draw(st.integers(1, 6)) for _ in range(3))
+    needs = np.array(sorted(data.draw(st.lists(st.integers(1, count), min_size=1, max_size=8))))
+    gaps = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=1)) * frames * len(needs)
+    by = np.cumsum(gaps).reshape(frames, -1)
+    wanted = np.full(frames * count, 1 << 60)
+    for frame in range(frames):
+        for need, cycle in zip(needs, by[frame], strict=True):
+            place = frame * count + need - 1
+            wanted[place] = min(wanted[place], cycle)
+    for place in reversed(range(len(wanted) - 1)):
+        wanted[place] = min(wanted[place], wanted[place + 1] - least)
+    assert np.array_equal(timing.needed_by(needs, by, count, least), wanted)
