@@ -38,9 +38,10 @@ _FEWEST_CYCLES = 4
 _FEW = 3000
 # An engine that is slower than it must be by more than this is not worth another try.
 _NEAR = 1.15
-# What a multiplier and a block RAM are worth in LUTs, at first; more where they run out.
-_PRICES = {"luts": 1.0, "ffs": 0.0, "dsps": 40.0, "brams": 250.0}
-_RISE, _ROUNDS, _FIRST = 1.6, 12, 0.1
+# What flip-flops, a multiplier and a block RAM are worth in LUTs, at first; more where they run
+# out. Most flip-flops share their place with a LUT; serial layers have several a LUT.
+_PRICES = {"luts": 1.0, "ffs": 0.1, "dsps": 40.0, "brams": 250.0}
+_RISE, _ROUNDS = 1.6, 12
 # LUTs that memories may take in place of a block RAM, where those run out; or, where there is no
 # LUT RAM, where LUTs do.
 _BLOCK_LUTS, _BLOCK_CELLS = (400, 800, 1600), (40, 80, 120, 160, 400)
@@ -186,7 +187,7 @@ class Chooser:
                     return _paced(fits)
             lack = min(lack or found, found, key=lambda one: one.excess)
             for what in found.over:
-                self.prices[what] = max(_FIRST, self.prices[what] * _RISE)
+                self.prices[what] *= _RISE
         assert lack is not None
         raise lack
 
