@@ -16,6 +16,7 @@ from sqwire.hw.folded.timing import apart, needed_by
 from sqwire.hw.fork import Fork
 from sqwire.hw.network import Source, Stage, departures, frame_beats, joined
 from sqwire.hw.serialdot import SerialDot
+from sqwire.hw.window import Window
 
 __all__ = ["Flow"]
 
@@ -170,20 +171,7 @@ class Flow:
         and everything that lives of the same fork. That does no harm as long as no beat comes later
         than ``late`` allows; for a stream without gaps and forks, however long its beats wait.
         """
-        spec = stage.spec
-        # A window and narrow adders behind it are one: it stands still while they are busy.
-        slow = next(
-            (s for s in self.stages
-             if isinstance(s.spec, SerialDot) and s.sources == (Source(stage.name),)),
-            None,
-        )  # fmt: skip
-        given = self.early[Source(slow.name if slow else stage.name)].reshape(self.frames, -1)
-        latency = spec.latency_cycles + (slow.spec.latency_cycles if slow else 0)
-        first = np.searchsorted(spec.needs(), np.arange(1, spec.beats_in + 1))
-        # A beat that no output needs goes as soon as the one before it.
-        first = np.minimum(first, spec.beats_out - 1)
-        taken = _own(spec, given[:, first].reshape(-1) - latency, number)
-        came = self.early[source]
+        taken, came = self._taken(source, stage, number), self.early[source]
         spare = _from_now_on(self.late[source] - came)
         for fork in self._apart_from(source):
             (before,) = self.by_name[fork].sources
@@ -197,6 +185,26 @@ class Flow:
         depth = int((np.arange(len(came)) - last).max())
         # A full queue takes nothing while a beat leaves: one place more keeps it moving.
         return depth + 1 if depth > 0 else 0
+
+    def _taken(self, source: Source, stage: Stage, number: int) -> Int:
+        """When beats of ``source`` are taken at the latest, where only outputs hold them up."""
+        spec, came = stage.spec, self.early[source]
+        # What narrow adders take stands still while they are busy.
+        slow = next(
+            (s for s in self.stages
+             if isinstance(s.spec, SerialDot) and s.sources == (Source(stage.name),)),
+            None,
+        )  # fmt: skip
+        given, latency = self.early[Source(stage.name)], spec.latency_cycles
+        if slow:
+            given, latency = self.early[Source(slow.name)], latency + slow.spec.latency_cycles
+            if isinstance(spec, Window):
+                return spec.takes(came, given - slow.spec.latency_cycles)
+        first = np.searchsorted(spec.needs(), np.arange(1, spec.beats_in + 1))
+        # A beat that no output needs goes as soon as the one before it.
+        first = np.minimum(first, spec.beats_out - 1)
+        given = given.reshape(self.frames, -1)[:, first].reshape(-1)
+        return _own(spec, given - latency, number)
 
     def _apart_from(self, source: Source) -> list[str]:
         """The forks above ``source`` of which some way has not met the way to ``source`` again."""

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .beat import Beat
 from .delay import delay, delay_stores
 from .folded.memory import Store
+from .pace import not_before
 from .ranges import Range
 
 __all__ = ["Window"]
@@ -193,6 +194,26 @@ class Window:
     def drain_cycles(self) -> np.ndarray:
         """Cycles by which each output comes later when no frame follows: the tail drains."""
         return np.maximum(self.steady_needs() - self.beats_in, 0)
+
+    def takes(self, offered, leave) -> np.ndarray:
+        """The cycle in which each input beat is taken, at the latest, where outputs wait.
+
+        ``offered`` is when the beats of some frames come, ``leave`` when outputs are taken. An
+        output that waits stops what comes behind the beat that completed it; a beat that completes
+        none is taken all the same.
+        """
+        offered = np.asarray(offered).reshape(-1, self.beats_in)
+        leave = np.asarray(leave).reshape(-1, self.beats_out)
+        complete = np.searchsorted(self.steady_needs(), np.arange(self.beats_in), side="right")
+        taken = np.maximum(offered, leave[:, complete - 1])
+        # The first beats of a frame find the last outputs of the one before: one goes, one comes.
+        first = np.count_nonzero(complete == 0)
+        taken[:, :first], place = offered[:, :first], np.arange(first)
+        for before, take, last in zip(leave, taken[1:, :first], taken[:, -1], strict=False):
+            take[:] = np.maximum(take, last + 1)
+            output = not_before(np.searchsorted(before, take), place)
+            take[:] = np.maximum(take, np.append(before, 0)[np.minimum(output, len(before))])
+        return not_before(taken.reshape(-1), np.arange(taken.size))
 
     def compute(self, x):
         x = np.asarray(x, dtype=np.int64).reshape(-1, self.height, self.width, self.channels)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -107,3 +108,42 @@ def test_sizes_that_make_no_sense_are_refused(change):
     fields = {"height": 4, "width": 4, "channels": 1, "range": U4, "kernel": (3, 3)} | change
     with pytest.raises(ValueError, match="must"):
         Window(**fields)
+
+
+def taken_and_left(spec, offered, busy):
+    """When beats that wait in a queue from ``offered`` on are taken, and outputs by a sink that is
+    busy for so many cycles with each."""
+    window, taken, left = spec.create(), [], []
+    outputs = len(offered) // spec.beats_in * spec.beats_out
+
+    async def bench(ctx):
+        cycle = 0
+        while len(left) < outputs:
+            ctx.set(window.i.valid, len(taken) < len(offered) and offered[len(taken)] <= cycle)
+            ctx.set(window.o.ready, not left or cycle >= left[-1] + busy)
+            if ctx.get(window.i.valid) and ctx.get(window.i.ready):
+                taken.append(cycle)
+            if ctx.get(window.o.valid) and ctx.get(window.o.ready):
+                left.append(cycle)
+            await ctx.tick()
+            cycle += 1
+
+    sim = Simulator(window)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    return np.array(taken), np.array(left)
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_beats_are_taken_no_later_than_it_says_where_outputs_wait(data):
+    spec = data.draw(st.sampled_from(list(CASES.values())))
+    busy, gap, pause = (data.draw(st.integers(1, most)) for most in (9, 9, 120))
+    beats = np.arange(2 * spec.beats_in)
+    offered = (beats * gap + beats // spec.beats_in * pause).tolist()
+    taken, left = taken_and_left(spec, offered, busy)
+    said = spec.takes(offered, left)
+    assert (taken <= said[: len(taken)]).all()
+    if gap > busy and pause > (spec.lookahead + 2) * busy:
+        assert said.tolist() == offered
