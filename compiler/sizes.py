@@ -20,8 +20,8 @@ __all__ = [
 
 # Lanes that share banks, and a layer's lanes at most.
 _RING, MOST_LANES = 8, 512
-# Lanes with inputs of their own, at most: every output waits for all of them, which takes time.
-_MOST_SPLIT = 8
+# Lanes with inputs of their own, at most: every output waits for all of them, and each has a bank.
+_MOST_SPLIT = 32
 # Where weights have more digits than this on average, shifting takes longer than multiplying.
 _MOST_DIGITS = 1.3
 # A program of zeros too, without addresses, is worth so many times the lanes at most.

@@ -78,7 +78,7 @@ def test_program_of_a_very_sparse_layer_takes_at_most_16_bits_a_weight():
     assert bits <= 16 * np.count_nonzero(w)
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4, 8])
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 32])
 @pytest.mark.parametrize("density", [0, 0.01, 0.3, 1])
 @pytest.mark.parametrize(("outputs", "inputs"), [(16, 16), (5, 70), (70, 5)])
 def test_every_split_program_passes_the_checker(lanes, density, outputs, inputs):

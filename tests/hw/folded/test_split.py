@@ -117,6 +117,12 @@ def test_first_and_last_place_of_all_may_be_far_apart():
     holds(spec)
 
 
+@pytest.mark.parametrize(("lanes", "inputs"), [(16, 16), (32, 52), (32, 80)])
+def test_many_lanes_of_which_some_have_fewer_inputs(lanes, inputs):
+    w = weights(7, inputs, (3, 3), 0.1)
+    holds(with_steps(split(w, lanes, multiplier="dsp", padding=(1, 1, 1, 1))))
+
+
 def test_codes_come_out_of_sums():
     w = weights(8, 8, (3, 3), 0.1)
     spec = with_steps(split(w, 4, padding=(1, 1, 1, 1), bias=np.arange(8) * 9 - 30))
