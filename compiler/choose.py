@@ -99,7 +99,7 @@ class Choice:
         for name, count in slots.items():
             if name in folds:
                 unit, fold, spec = folds[name]
-                folds[name] = unit, replace(fold, slots=count), spec.timed(slots=count)
+                folds[name] = unit, replace(fold, slots=count), spec.timed(count, spec.pace_cycles)
             else:
                 others[name] = count
         return replace(self, folds=folds, slots=others)
@@ -111,7 +111,7 @@ def _paced(choice: Choice) -> Choice:
     for name, (unit, fold, spec) in folds.items():
         pace = choice.interval_cycles // unit.positions
         while unit.positions > 1 and pace > spec.position_cycles:
-            slow = spec.timed(slots=fold.slots, pace_cycles=pace)
+            slow = spec.timed(fold.slots, pace)
             if slow.interval_cycles <= choice.interval_cycles:
                 folds[name] = unit, replace(fold, pace_cycles=pace), slow
                 break

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sqwire.hw.folded.engine import Folded
+from sqwire.hw.network import Stage
 from sqwire.hw.serialdot import SerialDot
 
 from .cost import cost, stores_of
@@ -64,14 +65,13 @@ class Layer:
     limit: str = ""
 
 
-def layer_of(
-    name: str, op: Any, stages: Sequence[str], specs: Sequence[Any], beats_out: int, fabric: str
-) -> Layer:
-    """What ``specs``, called ``stages``, are as the layer ``name``.
+def layer_of(name: str, op: Any, stages: Sequence[Stage], beats_out: int, fabric: str) -> Layer:
+    """What ``stages`` are as the layer ``name``.
 
     Without stages it hands its input on, ``beats_out`` beats a frame. ``op`` is the operator
     whose weights it has, if any.
     """
+    specs = [stage.spec for stage in stages]
     weight = getattr(op, "weight", np.zeros(0, np.int64))
     folded = next((spec for spec in specs if isinstance(spec, Folded)), None)
     serial = next((spec for spec in specs if isinstance(spec, SerialDot)), None)
@@ -81,7 +81,7 @@ def layer_of(
     return Layer(
         name=name,
         engine="folded" if folded else wires if weight.size else "stream",
-        stages=tuple(stages),
+        stages=tuple(stage.name for stage in stages),
         weights=int(weight.size),
         nonzeros=int(np.count_nonzero(weight)),
         adders=sum(len(spec.graph.ops) for spec in specs if hasattr(spec, "graph")),

@@ -30,7 +30,7 @@ def limits(spec: Any) -> tuple[int, str]:
         return cycles_of(spec), "pace"
     if isinstance(spec, Folded | Pool):
         if spec.pace_cycles and isinstance(spec, Folded):
-            spec = spec.timed(pace_cycles=0)
+            spec = spec.timed(spec.slots, 0)
         elif spec.pace_cycles:
             spec = replace(spec, pace_cycles=0)
         work = {"inputs": spec.beats_in, "outputs": spec.beats_out}

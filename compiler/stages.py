@@ -129,10 +129,9 @@ class Builder:
         """What became of each node, in the order of the graph."""
         fabric = self.streams.fabric
         return tuple(
-            layer_of(node.name, source.op, [stage.name for stage in own],
-                     [stage.spec for stage in own], self.beats[out][1], fabric)
+            layer_of(node.name, source.op, own, self.beats[out][1], fabric)
             for node, source, own, out in self._made
-        )  # fmt: skip
+        )
 
     @property
     def owners(self) -> dict[str, str]:

@@ -206,9 +206,9 @@ class Folded(Memories):
             )
         return tuple(circuits)
 
-    def timed(self, **changes) -> "Folded":
-        """The same sums and functions with other ``slots`` or ``pace_cycles``."""
-        other = replace(self, **changes)
+    def timed(self, slots: int, pace_cycles: int) -> "Folded":
+        """The same sums and functions with other ``slots`` and ``pace_cycles``."""
+        other = replace(self, slots=slots, pace_cycles=pace_cycles)
         vars(other)["requantise"] = self.requantise  # much work, and what it depends on stays
         return other
 

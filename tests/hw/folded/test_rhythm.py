@@ -79,7 +79,8 @@ def test_of_a_tall_frame_few_rows_are_counted(monkeypatch):
 def test_each_thing_is_needed_by_the_first_that_waits_for_it(data):
     count, frames, least = (data.draw(st.integers(1, 6)) for _ in range(3))
     needs = np.array(sorted(data.draw(st.lists(st.integers(1, count), min_size=1, max_size=8))))
-    gaps = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=1)) * frames * len(needs)
+    size = frames * len(needs)
+    gaps = data.draw(st.lists(st.integers(1, 9), min_size=size, max_size=size))
     by = np.cumsum(gaps).reshape(frames, -1)
     wanted = np.full(frames * count, 1 << 60)
     for frame in range(frames):
