@@ -103,8 +103,11 @@ class SerialDot:
 
     def departures(self, arrivals) -> np.ndarray:
         """The cycle in which each output beat leaves if the sink is always ready."""
-        times = np.arange(len(arrivals)) * self.cycles
-        return not_before(arrivals, times) + self.latency_cycles
+        return self.takes(arrivals) + self.latency_cycles
+
+    def takes(self, arrivals) -> np.ndarray:
+        """The cycle in which each input beat is taken then."""
+        return not_before(arrivals, np.arange(len(arrivals)) * self.cycles)
 
     def latest(self, leaves) -> np.ndarray:
         """The latest cycles in which input beats may arrive so that outputs leave by ``leaves``."""

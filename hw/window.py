@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .beat import Beat
 from .delay import delay, delay_stores
 from .folded.memory import Store
+from .network import departures
 from .pace import not_before
 from .ranges import Range
 
@@ -195,24 +196,40 @@ class Window:
         """Cycles by which each output comes later when no frame follows: the tail drains."""
         return np.maximum(self.steady_needs() - self.beats_in, 0)
 
-    def takes(self, offered, leave) -> np.ndarray:
+    def takes(self, offered, sink) -> np.ndarray:
         """The cycle in which each input beat is taken, at the latest, where outputs wait.
 
-        ``offered`` is when the beats of some frames come, ``leave`` when outputs are taken. An
-        output that waits stops what comes behind the beat that completed it; a beat that completes
-        none is taken all the same.
+        ``offered`` is when the beats come, of whole frames one after the other; ``sink`` says of
+        cycles in which outputs are valid in which ones it takes them. A beat waits while an output
+        does that one before it completed, not for the outputs that it helps to complete. Where the
+        last outputs of a frame are still there when the next frame begins, and its beats push
+        them out, it may be a few cycles more.
         """
-        offered = np.asarray(offered).reshape(-1, self.beats_in)
-        leave = np.asarray(leave).reshape(-1, self.beats_out)
-        complete = np.searchsorted(self.steady_needs(), np.arange(self.beats_in), side="right")
-        taken = np.maximum(offered, leave[:, complete - 1])
-        # The first beats of a frame find the last outputs of the one before: one goes, one comes.
-        first = np.count_nonzero(complete == 0)
-        taken[:, :first], place = offered[:, :first], np.arange(first)
-        for before, take, last in zip(leave, taken[1:, :first], taken[:, -1], strict=False):
-            take[:] = np.maximum(take, last + 1)
-            output = not_before(np.searchsorted(before, take), place)
-            take[:] = np.maximum(take, np.append(before, 0)[np.minimum(output, len(before))])
+        offered, leave = np.asarray(offered), np.zeros(0)
+        taken = offered
+        while True:
+            later = sink(departures(self, taken))
+            if np.array_equal(later, leave):
+                return taken
+            # Beats that wait complete their outputs later, for which others may have to wait.
+            leave = later
+            taken = np.maximum(taken, self._taken_behind(offered, leave))
+
+    def _taken_behind(self, offered, leave):
+        """When beats are taken if outputs leave in ``leave``."""
+        offered = offered.reshape(-1, self.beats_in)
+        leave = leave.reshape(-1, self.beats_out)
+        behind = np.searchsorted(self.steady_needs(), np.arange(self.beats_in), side="right") - 1
+        first = np.count_nonzero(behind < 0)
+        taken = offered.copy()
+        taken[:, first:] = np.maximum(offered[:, first:], leave[:, behind[first:]])
+        # The first beats of a frame find the last outputs of the one before: as each of these
+        # leaves one beat comes, and all others as they are offered.
+        for frame in range(1, len(taken)):
+            earliest = np.maximum(offered[frame, :first], taken[frame - 1, -1] + 1)
+            output = not_before(np.searchsorted(leave[frame - 1], earliest), np.arange(first))
+            waited_for = np.append(leave[frame - 1], 0)[np.minimum(output, self.beats_out)]
+            taken[frame, :first] = np.maximum(earliest, waited_for)
         return not_before(taken.reshape(-1), np.arange(taken.size))
 
     def compute(self, x):
