@@ -188,19 +188,21 @@ class Flow:
 
     def _taken(self, source: Source, stage: Stage, number: int) -> Int:
         """When beats of ``source`` are taken at the latest, where only outputs hold them up."""
-        spec, last = stage.spec, stage
-        for behind in self.stages:
-            if isinstance(behind.spec, SerialDot) and behind.sources == (Source(stage.name),):
-                # A stage and narrow adders behind it are one: it stands still while they are busy.
-                if isinstance(spec, Window):
-                    return spec.takes(self.early[source], behind.spec.takes)
-                last = behind
-        latency = spec.latency_cycles + (last.spec.latency_cycles if last is not stage else 0)
+        spec = stage.spec
+        # A stage and narrow adders behind it are one: it stands still while they are busy.
+        slow = next(
+            (s for s in self.stages
+             if isinstance(s.spec, SerialDot) and s.sources == (Source(stage.name),)),
+            None,
+        )  # fmt: skip
+        if slow and isinstance(spec, Window):
+            return spec.takes(self.early[source], slow.spec.takes)
+        given = self.early[Source(slow.name if slow else stage.name)].reshape(self.frames, -1)
+        latency = spec.latency_cycles + (slow.spec.latency_cycles if slow else 0)
         first = np.searchsorted(spec.needs(), np.arange(1, spec.beats_in + 1))
         # A beat that no output needs goes as soon as the one before it.
         first = np.minimum(first, spec.beats_out - 1)
-        given = self.early[Source(last.name)].reshape(self.frames, -1)[:, first]
-        return _own(spec, given.reshape(-1) - latency, number)
+        return _own(spec, given[:, first].reshape(-1) - latency, number)
 
     def _apart_from(self, source: Source) -> list[str]:
         """The forks above ``source`` of which some way has not met the way to ``source`` again."""
