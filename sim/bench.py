@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, First, ReadWrite, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, First, ReadWrite, RisingEdge, Timer
 
 from .runner import JOB_VARIABLE
 
 _PERIOD_NS = 10
 _NEVER = 0xFFFFFFFF
+# How many cycles pass between two looks at the time, and the seconds between two lines of progress.
+_LOOK_CYCLES, _TELL_SECONDS = 1000, 10
 
 
 @cocotb.test()
@@ -76,6 +79,7 @@ class _Pass:
         tasks += [cocotb.start_soon(port.receive()) for port in self._outs]
         if play["watch"]:
             tasks.append(cocotb.start_soon(self._watch()))
+        tasks.append(cocotb.start_soon(self._tell()))
         await RisingEdge(dut.idle)
         for task in tasks:
             task.cancel()
@@ -88,6 +92,20 @@ class _Pass:
             "first_in": int(dut.first_in.value),
             "seen": self._seen,
         }
+
+    async def _tell(self) -> None:
+        """Write to the log how far it is: who waits for the end must know that it goes on.
+
+        Not where only a surplus is left, which may have no end.
+        """
+        cycles, told = 0, time.monotonic()
+        while any(port.left > 0 for port in self._outs):
+            await Timer(_LOOK_CYCLES * _PERIOD_NS, unit="ns")
+            cycles += _LOOK_CYCLES
+            if time.monotonic() - told > _TELL_SECONDS:
+                told = time.monotonic()
+                left = sum(max(port.left, 0) for port in self._outs)
+                self._dut._log.info("cycle %d, %d transfers to come", cycles, left)
 
     def _settle(self) -> None:
         """Where all is here, a surplus has this long to show itself."""

@@ -44,6 +44,8 @@ _CONTROL = "visible.vlt"
 # The lines of a log that say what went wrong.
 _TELLING = re.compile(r"%(Error|Warning)|\berror: |Error\b(: | )|undefined reference|\*\*\* ")
 _TAIL_LINES = 15
+# How often the log of a child is looked at.
+_LOOK_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Simulation:
         Raises
         ------
         SimulationError
-            If a test fails or none runs, the simulator stops with an error, or time is up.
+            If a test fails or none runs, the simulator stops with an error, or writes nothing to
+            its log for ``timeout_seconds``.
         """
         _child(
             "test",
@@ -216,9 +219,7 @@ def _child(
             start_new_session=True,
         )
         try:
-            status: int | None = process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            status = None
+            status = _wait(process, log, timeout_seconds)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -226,7 +227,7 @@ def _child(
     if status == 0:
         return
     why = (
-        f"it must end within {timeout_seconds:g} seconds, and did not"
+        f"it must write to its log within {timeout_seconds:g} seconds, and did not"
         if status is None
         else f"its exit status must be 0, not {status}"
     )
@@ -235,6 +236,19 @@ def _child(
     error = SimulationError(f"Simulation with {simulator}, {what}: {why}; {said[0]}; see {log}")
     error.add_note("\n".join(["end of the log:", *lines[-_TAIL_LINES:]]))
     raise error
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path, timeout_seconds: float) -> int | None:
+    """The exit status; None if the log has not grown for so long. It may take as long as it goes
+    on: large networks have millions of cycles a frame."""
+    size, since = 0, time.monotonic()
+    while time.monotonic() - since < timeout_seconds:
+        try:
+            return process.wait(min(_LOOK_SECONDS, timeout_seconds))
+        except subprocess.TimeoutExpired:
+            if log.stat().st_size != size:
+                size, since = log.stat().st_size, time.monotonic()
+    return None
 
 
 def _main(request_file: str) -> int:

@@ -98,12 +98,20 @@ def test_test_that_fails_is_reported_with_its_reason(adder, modules, module, mes
 
 def test_run_that_takes_too_long_is_ended_with_all_its_processes(adder, modules):
     started = time.monotonic()
-    with pytest.raises(SimulationError, match="must end within 3 seconds, and did not"):
+    with pytest.raises(SimulationError, match="must write to its log within 3 seconds"):
         adder.run("cocotb_hangs", modules, timeout_seconds=3)
     assert time.monotonic() - started < 30
     heart = (modules / "heart").read_text()
     time.sleep(0.5)
     assert (modules / "heart").read_text() == heart
+
+
+def test_run_that_goes_on_is_not_ended(tmp_path):
+    log = tmp_path / "test.log"
+    with log.open("wb") as stream:
+        slow = "for _ in 1 2 3 4 5 6 7; do echo more; sleep 0.4; done; exit 5"
+        process = subprocess.Popen(["sh", "-c", slow], stdout=stream)
+    assert runner._wait(process, log, timeout_seconds=1.5) == 5
 
 
 def test_same_build_is_not_made_twice(adder, library):
