@@ -171,7 +171,9 @@ def frame(build: Build, codes: Any) -> dict[str, Any]:
     """Whole frames through the Verilog: every integer as in the graph.
 
     ``simulate_build_s`` is what Verilator and the C++ compiler took, 0 where the same build lay
-    there already (rows without it have it in ``simulate_s``); ``simulate_s``, ``simulate_cpu_s``
+    there already (rows without it have it in ``simulate_s``); ``simulated_cycles_per_frame`` is by
+    how many cycles each further frame made the run longer, where the first has the latency of the
+    plan (that of the first one when others follow may be longer); ``simulate_s``, ``simulate_cpu_s``
     and ``simulated_cycles_per_s`` (by the clock on the wall) are of the simulation, with the start
     of the simulator, which is about a second.
     """
@@ -183,10 +185,11 @@ def frame(build: Build, codes: Any) -> dict[str, Any]:
     for got, want in zip(result.ys, wanted, strict=True):
         if not np.array_equal(got.reshape(want.shape), want):
             raise SystemExit(f"{build.path.name}: the Verilog differs from the graph")
+    further = result.cycles - build.plan.latency_cycles
     return {
         "frames_equal": len(codes),
         "values_compared": sum(int(want.size) for want in wanted),
-        "simulated_cycles_per_frame": result.cycles_per_frame,
+        "simulated_cycles_per_frame": further / (len(codes) - 1) if len(codes) > 1 else None,
         "simulated_latency_cycles": result.latency_cycles,
         "simulate_build_s": round(bench.simulation.build_seconds, 1),
         "simulate_s": round(seconds, 1),

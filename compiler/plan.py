@@ -51,8 +51,9 @@ class Plan:
     """How a graph becomes a circuit.
 
     ``inputs`` and ``outputs`` are the names of the network's inputs and outputs.
-    ``cycles_per_frame`` is the interval between frames at full rate, ``latency_cycles`` the
-    cycles from the first input transfer of a frame to its last output transfer, without stalls.
+    ``latency_cycles`` are the cycles from the first input transfer to the last output transfer of
+    a frame that none follows, without stalls; each further frame takes ``cycles_per_frame`` more.
+    Where one follows, the last outputs of a frame may wait for that one's first beats.
     """
 
     network: Network

@@ -111,10 +111,8 @@ class Result:
     cycles: int
     """From the first transfer in to the last one out, both counted."""
     latency_cycles: int
-    """The same for the first frame alone."""
-    cycles_per_frame: float | None
-    """Mean distance between the last transfers of successive frames on the slowest output; None for
-    fewer than two."""
+    """The same for the first frame alone. Where another one follows, its last transfers may wait
+    for that one's first."""
     errors: int
     """Cycles in which ``error`` was high."""
     violations: tuple[str, ...]
@@ -167,9 +165,6 @@ class Result:
             ys=tuple(ys),
             cycles=max(lasts) + 1 if lasts else 0,
             latency_cycles=max(int(own[0]) for own in ends) + 1 if whole_frames else 0,
-            cycles_per_frame=max(
-                (float(np.diff(own).mean()) for own in ends if len(own) > 1), default=None
-            ),
             errors=recording.errors,
             violations=tuple(violations),
             seen=recording.seen,

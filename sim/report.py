@@ -32,9 +32,9 @@ class Finding:
 class Report:
     """Findings in the order of the data's way through the circuit, and cycles that were measured.
 
-    ``cycles_per_frame`` is the mean distance between frames at full rate on the slowest output
-    (None for fewer than two), ``latency_cycles`` the cycles from the first transfer in to the last
-    one out, both counted, of a single frame. All four are None where nothing was measured.
+    ``latency_cycles`` are the cycles from the first transfer in to the last one out, both counted,
+    of a single frame, ``cycles_per_frame`` by how many each further one makes that longer at full
+    rate (None for fewer than two frames). All four are None where nothing was measured.
     """
 
     level: Level

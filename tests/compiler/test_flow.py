@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from sqwire.compiler import ops
+from sqwire.compiler.choose import Target
+from sqwire.compiler.folding import Fold
 from sqwire.compiler.graph import Graph, Node
 from sqwire.compiler.host import Input, Output
 from sqwire.compiler.plan import plan
@@ -173,6 +175,20 @@ def test_latency_and_interval_are_known_to_the_cycle(net):
     one, four = (check_operator(planned.network, x[:count]) for count in (1, 4))
     assert one.last_out_cycle + 1 == planned.latency_cycles
     assert four.last_out_cycle - one.last_out_cycle == 3 * planned.cycles_per_frame
+
+
+def test_a_frame_that_another_one_follows_may_end_later_and_the_last_one_does_not():
+    net = Net(3, 20)
+    net.conv()
+    net.conv()
+    planned = plan(net.graph(), Target(folds={"linear0": Fold(2, 2)}))
+    port = planned.network.inputs[0]
+    x = np.random.default_rng(1).integers(0, 4, (3, port.frame, port.beat.lanes))
+    one, three = (check_operator(planned.network, x[:count]) for count in (1, 3))
+    first = np.asarray(three.out_cycles[0]).reshape(3, -1)[0, -1]
+    assert first - three.in_cycles[0][0] >= planned.latency_cycles
+    assert one.last_out_cycle + 1 == planned.latency_cycles
+    assert three.last_out_cycle - one.last_out_cycle == 2 * planned.cycles_per_frame
 
 
 def run_at(graph, join, depth):
