@@ -20,10 +20,13 @@ __all__ = ["Search"]
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 
-_ROUNDS, _PART_ROUNDS = 60, 6
+_ROUNDS, _PART_ROUNDS, _PART_TRIES = 60, 6, 8
 _MOST_CANDIDATES = 16384
 # Stop there; do not start again there; how much to start again (over the size of the counts).
 _ENOUGH, _GOOD, _WORK = 0.99, 0.97, 100_000
+# How often products are moved between parts in a round, and of how many lanes one moves at a time:
+# many at once, each right by itself, are too many.
+_MOVES, _MOVING = 80, 8
 _SHARPNESS = (1.0, 2.0, 4.0)
 
 
@@ -93,8 +96,8 @@ class Search:
         best = self._state()
         tries = int(np.clip(_WORK / self.counts.size, 2, 24))
         if self.parts > 1:
-            # Sharing products out moves few at a time and takes long; a good start is made above.
-            tries, rounds = 1, min(rounds, _PART_ROUNDS)
+            # Sharing products out takes many moves; a good start is made above.
+            tries, rounds = min(tries, _PART_TRIES), min(rounds, _PART_ROUNDS)
         for attempt in range(tries):
             for sharpness in _SHARPNESS[min(attempt, 1) :]:
                 self.beta = min(sharpness / max(1.0, float(np.sqrt(self.mean))), 3.0)
@@ -246,27 +249,32 @@ class Search:
     def _share_out(self) -> bool:
         """Move single products of outputs from one part to another."""
         moved = False
-        for _ in range(8):
+        for _ in range(_MOVES):
             weighed, sums, costs = self._now()
             slope = (self._soft(costs, costs)[:, None] / sums).repeat(self.ring, axis=0)
             more, less = np.empty((2, self.lanes, self.ring))
             np.put_along_axis(more, self._turn, np.expm1(self.beta) * weighed * slope, 1)
             np.put_along_axis(less, self._turn, np.expm1(-self.beta) * weighed * slope, 1)
-            for k in range(self.parts):
-                for to in range(self.parts):
-                    if k == to:
-                        continue
-                    gain = less[self.lane[k]] + more[self.lane[to]]
-                    gain[self.share[k] <= 0] = 0
-                    moved |= self._share(k, to, gain)
+            if not self._share(less, more):
+                break
+            moved = True
         return moved
 
-    def _share(self, k: int, to: int, gain: Float) -> bool:
-        """Move what gains, most first; of each sum of a lane from a bank one product at most."""
-        flat = gain.reshape(-1)
+    def _share(self, less: Float, more: Float) -> bool:
+        """Move some of what gains, most first; of a sum of a lane from a bank one product at most.
+
+        ``less`` and ``more`` (lanes, ring) are what one product less or more there is worth.
+        """
+        taken = np.where(self.share > 0, less[self.lane], 0)
+        best = taken.argmin(axis=0)
+        given = more[self.lane]
+        np.put_along_axis(given, best[None], np.inf, 0)
+        to = given.argmin(axis=0)
+        flat = (taken.min(axis=0) + given.min(axis=0)).reshape(-1)
         gains = np.flatnonzero(flat < -1e-9)
-        gains = gains[np.argsort(flat[gains], kind="stable")[: 2 * self.lanes]]
+        gains = gains[np.argsort(flat[gains], kind="stable")[: max(1, self.lanes // _MOVING)]]
         o, b = np.divmod(gains, self.ring)
+        k, to = best[o, b], to[o, b]
         here, there = self.lane[k, o] * self.ring + b, self.lane[to, o] * self.ring + b
         touched: set[int] = set()
         chosen = []
@@ -274,7 +282,7 @@ class Search:
             if touched.isdisjoint(cells):
                 touched.update(cells)
                 chosen.append(q)
-        o, b = o[chosen], b[chosen]
+        k, to, o, b = k[chosen], to[chosen], o[chosen], b[chosen]
         self.share[k, o, b] -= 1
         self.share[to, o, b] += 1
         self.cells[self.lane[k, o], b] -= 1
