@@ -107,14 +107,17 @@ class _Search:
 
         # Without queues first, which is quicker; with them it is never faster.
         low = self.chooser.least[0] - 1
-        low, start = self._first(low, start, lambda n: self.chooser.within(n, self.room))
-        _, best = self._first(low, start, connected)
+        low, start = self._first(low, start, 2.0, lambda n: self.chooser.within(n, self.room))
+        _, best = self._first(low, start, _CLOSE, connected)
         return best, made[best]
 
-    def _first(self, low: int, start: int, attempt: Callable[[int], Any]) -> tuple[int, int]:
+    def _first(
+        self, low: int, start: int, step: float, attempt: Callable[[int], Any]
+    ) -> tuple[int, int]:
         """The shortest interval at which ``attempt`` does not fail, and one before, where it does.
 
-        Not below ``low``; at 2 % less than it says it fails too. ``start`` is where to begin.
+        Not below ``low``; at 2 % less than it says it fails too. ``start`` is where to begin, and
+        ``step`` how many times as long the next try is where it fails there.
 
         Raises
         ------
@@ -138,7 +141,8 @@ class _Search:
             # What fits at no rate is soon known.
             if not works(slowest):
                 raise self._at_no_rate(failed[slowest])
-            low, high = high, min(2 * high, slowest)
+            low, high = high, min(math.ceil(step * high), slowest)
+            step = min(step * step, 2.0)
         while high > max(low + 1, low * _CLOSE):
             # Where nothing has failed yet in big steps, then by halves.
             middle = high // 2 if low < floor else int((low * high) ** 0.5)
