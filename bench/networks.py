@@ -171,11 +171,11 @@ def frame(build: Build, codes: Any) -> dict[str, Any]:
     """Whole frames through the Verilog: every integer as in the graph.
 
     ``simulate_build_s`` is what Verilator and the C++ compiler took, 0 where the same build lay
-    there already (rows without it have it in ``simulate_s``); ``simulated_cycles_per_frame`` is by
+    there already (rows without it have it in ``simulate_s``). ``simulated_cycles_per_frame`` is by
     how many cycles each further frame made the run longer, where the first has the latency of the
-    plan (that of the first one when others follow may be longer); ``simulate_s``, ``simulate_cpu_s``
-    and ``simulated_cycles_per_s`` (by the clock on the wall) are of the simulation, with the start
-    of the simulator, which is about a second.
+    plan; that of the first when others follow may be longer. ``simulate_s``, ``simulate_cpu_s`` and
+    ``simulated_cycles_per_s`` (by the clock on the wall) are of the simulation, with the start of
+    the simulator, which is about a second.
     """
     wanted = as_tuple(build.graph.run(codes))
     bench = bench_of(build)

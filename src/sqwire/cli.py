@@ -188,7 +188,7 @@ def simulate(
     facts = {
         "frames": len(frames[0]),
         "output": str(out),
-        "cycles_per_frame": result.cycles_per_frame,
+        "cycles": result.cycles,
         "latency_cycles": result.latency_cycles,
     }
     _print(facts, [f"{key}: {value}" for key, value in facts.items()], as_json)
