@@ -28,7 +28,8 @@ __all__ = ["Report", "stand_in_frames", "verify"]
 
 Int = NDArray[np.int64]
 
-_STAND_INS = 64
+# So many frames stand in where there are no vectors, or as many as take so many cycles.
+_STAND_INS, _STAND_IN_CYCLES = 64, 4_000_000
 # Watching a layer costs some microseconds a cycle: so many of its beats are watched, if not more
 # of the input in whole frames.
 _WATCHED_BEATS = 1024
@@ -59,7 +60,8 @@ def verify(
         input.
     frames
         At most so many through the circuit; all where None, but two at the level ``component``.
-        The graph is compared with all vectors.
+        The graph is compared with all vectors. Of frames that stand in, None is 64, or as
+        many as take 4 million cycles, but two at least.
 
     Raises
     ------
@@ -72,7 +74,8 @@ def verify(
     findings: list[Finding] = []
     roundings: tuple[Rounding, ...] = ()
     if vectors is None:
-        codes = tuple(x[:frames] for x in as_tuple(stand_in_frames(graph)))
+        few = max(2, min(_STAND_INS, _STAND_IN_CYCLES // build.plan.cycles_per_frame))
+        codes = as_tuple(stand_in_frames(graph, frames or few))
     else:
         reference = load_vectors(vectors, graph)
         codes = tuple(i.quantize(x) for i, x in zip(graph.inputs, reference.x, strict=True))
@@ -137,8 +140,9 @@ def stand_in_frames(graph: Graph, count: int = _STAND_INS) -> Int | tuple[Int, .
     """Input codes (count, height, width, channels): extremes first, then random, always the same.
 
     All lowest, all highest, a chequered pattern of both and its inverse, random choices of
-    both, and random codes. Where there are several inputs, a tuple of such arrays; before the
-    random ones every other input is then lowest while the others are highest, and the reverse.
+    both, and random codes, which are half of all at least. Where there are several inputs, a
+    tuple of such arrays; before the random ones every other input is then lowest while the
+    others are highest, and the reverse.
     """
     single = len(graph.inputs) == 1
     return one_or_all([_stand_ins(x, k, count, single) for k, x in enumerate(graph.inputs)])
@@ -158,7 +162,7 @@ def _stand_ins(source: Input, number: int, count: int, single: bool) -> Int:
         *(() if single else (lowest, highest) if number % 2 else (highest, lowest)),
         *rng.integers(0, 2, (max(count // 4, 1), *tensor.shape)),
     ]
-    for frame, pattern in zip(frames, extremes, strict=False):
+    for frame, pattern in zip(frames, extremes[: max(1, count // 2)], strict=False):
         frame[:] = low + pattern * (high - low)
     return frames
 

@@ -1,6 +1,7 @@
 """verify passes a right build, and where something is wrong it names the first layer."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -46,6 +47,25 @@ def vectors(small_build, tmp_path):
         return tmp_path / "vectors.npz"
 
     return write
+
+
+@pytest.mark.parametrize(("cycles", "count"), [(62_500, 64), (266_658, 15), (4_372_504, 2)])
+def test_fewer_frames_stand_in_where_they_take_long(small_build, monkeypatch, cycles, count):
+    slow = replace(small_build.plan, cycles_per_frame=cycles)
+    said = []
+    monkeypatch.setattr(module, "bench_of", lambda build: 1 / 0)
+    monkeypatch.setattr(module, "stand_in_frames", lambda graph, n: said.append(n) or codes(n))
+    codes = partial(stand_in_frames, small_build.graph)
+    with pytest.raises(ZeroDivisionError):
+        verify(changed(small_build, plan=slow))
+    assert said == [count]
+
+
+def test_half_of_the_frames_that_stand_in_are_random(small_build):
+    graph = small_build.graph
+    lowest, random = stand_in_frames(graph, 2)
+    assert np.unique(lowest).tolist() == [graph.input.range.lo]
+    assert len(np.unique(random)) > 2
 
 
 def test_right_build_passes_in_every_layer_and_in_its_cycles(small_build):
