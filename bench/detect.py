@@ -5,7 +5,7 @@
 FOLDER has the layout of Pascal VOC (JPEGImages, Annotations, ImageSets). A MODEL.onnx runs as an
 integer graph, a MODEL.pt holds weights of the network in float, or is the float.pt that training
 works on; pictures are shrunk to its size, or to 320x240, by means of whole blocks. Prints a table;
-FILE gets the same by name.
+FILE gets the same by name, and keeps what it has of others.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def main() -> None:
         row = (name, *(f"{found[head]:.3f}" for head in heads))
         print("| " + " | ".join(row) + " |", flush=True)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+        kept = json.loads(options.json.read_text()) if options.json.is_file() else {}
+        options.json.write_text(json.dumps(kept | results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
