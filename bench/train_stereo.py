@@ -71,7 +71,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--weights", type=Path, help="state_dict that the float training starts from"
     )
-    parser.add_argument("--bfloat16", action="store_true", help="float training in that type")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="float training in that type, for CPUs that have it"
+    )
     parser.add_argument("--first", type=int, default=0, help="number of the first scene")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
