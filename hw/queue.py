@@ -22,7 +22,9 @@ class Queue:
 
     Timing: one beat a cycle. Depth 0 is a wire, without latency; depths 1 and 2 are registers
     with one cycle of latency (2 is a :class:`sqwire.hw.buffer.Buffer`); deeper ones keep all
-    but one beat in a memory with a registered read port (block RAM where it pays) and have two.
+    but one beat in a memory with a registered read port and have two. Where that is a block RAM,
+    a further beat is in a register behind it, and there are three: a block RAM gives its word
+    late in the cycle (5.8 ns of an ECP5), and what follows needs the rest.
     A queue deeper than one takes no beat while it is full, even if one leaves: a beat a cycle
     flows through while at least one place stays free.
 
@@ -60,14 +62,20 @@ class Queue:
 
     @property
     def latency_cycles(self) -> int:
-        return (0, 1, 1, 2)[min(self.depth, 3)]
+        return (0, 1, 1, 2)[min(self.depth, 3)] + self.registered
+
+    @property
+    def registered(self) -> bool:
+        """Is there a register behind its memory."""
+        return self.depth >= 3 and self._memory(self.depth - 1).kind == "block"
 
     @property
     def stores(self) -> tuple[Store, ...]:
         """Its memory, as synthesis makes it."""
-        if self.depth < 3:
-            return ()
-        return (plain("fifo", self.depth - 1, self.beat.bits, passed=True),)
+        return () if self.depth < 3 else (self._memory(self.depth - 1 - self.registered),)
+
+    def _memory(self, words: int) -> Store:
+        return plain("fifo", words, self.beat.bits, passed=True)
 
     def needs(self) -> np.ndarray:
         return np.arange(1, self.beats + 1)
@@ -113,13 +121,24 @@ class _Component(wiring.Component):
             connect(m, flipped(self.i), buffer.i)
             connect(m, buffer.o, flipped(self.o))
         else:
-            m.submodules.fifo = queue = fifo.SyncFIFOBuffered(width=beat.bits, depth=depth)
+            m.submodules.fifo = queue = fifo.SyncFIFOBuffered(
+                width=beat.bits, depth=depth - self.spec.registered
+            )
             m.d.comb += [
                 queue.w_data.eq(self.i.payload),
                 queue.w_en.eq(self.i.valid),
                 self.i.ready.eq(queue.w_rdy),
-                self.o.payload.as_value().eq(queue.r_data),
-                self.o.valid.eq(queue.r_rdy),
-                queue.r_en.eq(self.o.ready),
             ]
+            payload = self.o.payload.as_value()
+            if self.spec.registered:
+                held = Signal(beat.bits, reset_less=True)
+                m.d.comb += [queue.r_en.eq(~self.o.valid | self.o.ready), payload.eq(held)]
+                with m.If(queue.r_en):
+                    m.d.sync += [self.o.valid.eq(queue.r_rdy), held.eq(queue.r_data)]
+            else:
+                m.d.comb += [
+                    queue.r_en.eq(self.o.ready),
+                    payload.eq(queue.r_data),
+                    self.o.valid.eq(queue.r_rdy),
+                ]
         return m

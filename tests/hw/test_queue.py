@@ -9,7 +9,8 @@ from sqwire.hw.ranges import Range
 from sqwire.sim.check import check_operator
 
 BEAT = Beat(Range.signed(4), 2)
-DEPTHS = [0, 1, 2, 3, 4, 5, 8, 17]
+# The last three are on both sides of where its memory is a block RAM.
+DEPTHS = [0, 1, 2, 3, 4, 5, 8, 17, 177, 178, 179]
 
 
 def frames(beats, count=6, seed=0):
@@ -54,7 +55,9 @@ def test_closed_queue_takes_exactly_depth_beats(depth):
     assert accepted(Queue(BEAT, depth).create(), 2 * depth + 10) == depth
 
 
-@pytest.mark.parametrize(("depth", "latency_cycles"), [(0, 0), (1, 1), (2, 1), (3, 2), (64, 2)])
+@pytest.mark.parametrize(
+    ("depth", "latency_cycles"), [(0, 0), (1, 1), (2, 1), (3, 2), (64, 2), (300, 3)]
+)
 def test_latency_is_what_the_page_says(depth, latency_cycles):
     assert Queue(BEAT, depth).latency_cycles == latency_cycles
 
