@@ -241,13 +241,14 @@ def _child(
 def _wait(process: subprocess.Popen[bytes], log: Path, timeout_seconds: float) -> int | None:
     """The exit status; None if the log has not grown for so long. It may take as long as it goes
     on: large networks have millions of cycles a frame."""
-    size, since = 0, time.monotonic()
-    while time.monotonic() - since < timeout_seconds:
+    look = min(_LOOK_SECONDS, timeout_seconds)
+    size, silent = 0, 0.0
+    while silent < timeout_seconds:
         try:
-            return process.wait(min(_LOOK_SECONDS, timeout_seconds))
+            return process.wait(look)
         except subprocess.TimeoutExpired:
-            if log.stat().st_size != size:
-                size, since = log.stat().st_size, time.monotonic()
+            grown = log.stat().st_size != size
+            size, silent = log.stat().st_size, 0.0 if grown else silent + look
     return None
 
 
