@@ -125,23 +125,25 @@ class _Search:
             If it fails even where every layer has a single lane.
         """
         floor, slowest = self.chooser.least[0], self._slowest()
-        failed: dict[int, CompileError] = {}
+        known: dict[int, CompileError | None] = {}
 
         def works(interval: int) -> bool:
-            if interval not in failed:
+            if interval not in known:
+                known[interval] = None
                 try:
                     attempt(interval)
-                    return True
                 except (TooFast, NoRoom) as short:
-                    failed[interval] = short
-            return False
+                    known[interval] = short
+            return known[interval] is None
 
         high = min(max(low + 1, start), slowest)
         while not works(high):
             # What fits at no rate is soon known.
             if not works(slowest):
-                raise self._at_no_rate(failed[slowest])
-            low, high = high, min(math.ceil(step * high), slowest)
+                short = known[slowest]
+                assert short is not None
+                raise self._at_no_rate(short)
+            low, high = high, min(max(high + 1, int(step * high)), slowest)
             step = min(step * step, 2.0)
         while high > max(low + 1, low * _CLOSE):
             # Where nothing has failed yet in big steps, then by halves.

@@ -22,8 +22,8 @@ from .runner import JOB_VARIABLE
 
 _PERIOD_NS = 10
 _NEVER = 0xFFFFFFFF
-# How many cycles pass between two looks at the time, and the seconds between two lines of progress.
-_LOOK_CYCLES, _TELL_SECONDS = 1000, 10
+# How many cycles pass between two looks at the time.
+_LOOK_CYCLES = 1000
 
 
 @cocotb.test()
@@ -51,7 +51,7 @@ class _Pass:
     def __init__(
         self, dut: Any, job: dict[str, Any], play: dict[str, Any], folder: Path, number: int
     ) -> None:
-        self._dut, self._play = dut, play
+        self._dut, self._play, self._tell_seconds = dut, play, job["tell_seconds"]
         self._seen: dict[str, dict[str, Any]] = {}
         self._ins = [_In(dut, port, folder, number) for port in job["ins"]]
         self._outs = [
@@ -72,14 +72,14 @@ class _Pass:
         """Feed all of it; what was seen but the output records."""
         dut, play = self._dut, self._play
         await self._reset()
+        tasks = [cocotb.start_soon(self._tell())]
         if play["rest_cycles"]:
             await ClockCycles(dut.clk, play["rest_cycles"])
         dut.idle_limit.value = play["idle_cycles"]
-        tasks = [cocotb.start_soon(port.send()) for port in self._ins]
+        tasks += [cocotb.start_soon(port.send()) for port in self._ins]
         tasks += [cocotb.start_soon(port.receive()) for port in self._outs]
         if play["watch"]:
             tasks.append(cocotb.start_soon(self._watch()))
-        tasks.append(cocotb.start_soon(self._tell()))
         await RisingEdge(dut.idle)
         for task in tasks:
             task.cancel()
@@ -96,16 +96,15 @@ class _Pass:
     async def _tell(self) -> None:
         """Write to the log how far it is: who waits for the end must know that it goes on.
 
-        Not where only a surplus is left, which may have no end.
+        Not where an output gives more than it should, which may have no end.
         """
         cycles, told = 0, time.monotonic()
-        while any(port.left > 0 for port in self._outs):
+        while min(left := [port.left for port in self._outs]) >= 0 and any(left):
             await Timer(_LOOK_CYCLES * _PERIOD_NS, unit="ns")
             cycles += _LOOK_CYCLES
-            if time.monotonic() - told > _TELL_SECONDS:
+            if time.monotonic() - told > self._tell_seconds:
                 told = time.monotonic()
-                left = sum(max(port.left, 0) for port in self._outs)
-                self._dut._log.info("cycle %d, %d transfers to come", cycles, left)
+                self._dut._log.info("cycle %d, %d transfers to come", cycles, sum(left))
 
     def _settle(self) -> None:
         """Where all is here, a surplus has this long to show itself."""

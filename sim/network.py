@@ -41,6 +41,8 @@ Int = NDArray[np.int64]
 
 _TOP = "sqwire_bench"
 
+# How often a run says in its log how far it is, at least.
+_TELL_SECONDS = 10.0
 # Style warnings that Verilog written by Yosys gives rise to; none is about what it computes.
 _ALLOWED_WARNINGS = (
     "CASEINCOMPLETE",
@@ -117,6 +119,9 @@ class Bench:
     def run(self, plays: Sequence[Play], *, timeout_seconds: float = 600) -> list[Recording]:
         """Run ``plays`` one after the other in one process of the simulator.
 
+        It takes as long as it takes, but is ended where it has nothing to say for
+        ``timeout_seconds``: it tells more often than that how far it is, unless it stands still.
+
         Raises
         ------
         ValueError
@@ -134,6 +139,7 @@ class Bench:
         description = {
             "ins": [_size(records) for records in shape.ins],
             "outs": [_size(records) for records in shape.outs],
+            "tell_seconds": min(_TELL_SECONDS, timeout_seconds / 4),
             "passes": [
                 {
                     "expected": play.expected,
@@ -243,10 +249,12 @@ def simulate(
     watches: Iterable[Watch] = (),
     simulator: SimulatorName = "verilator",
     cache: Path | None = None,
+    latency_cycles: int = 0,
 ) -> Result:
     """Build a design in ``workdir`` and run ``frames`` (frames, beats, lanes) through it once.
 
-    ``frames`` is a tuple of arrays where there are several inputs.
+    ``frames`` is a tuple of arrays where there are several inputs; for ``latency_cycles`` see
+    :meth:`Play.frames`.
     For several runs of one design use :class:`Bench`: building takes longer than running.
     """
     _check_frames(tuple(inputs), as_tuple(frames))
@@ -261,7 +269,7 @@ def simulate(
     )
     most = sum(x.size for x in as_tuple(frames))
     everything = {watch.name: most for watch in bench.watches}
-    return bench.simulate(frames, stalls, watch=everything)[0]
+    return bench.simulate(frames, stalls, watch=everything, latency_cycles=latency_cycles)[0]
 
 
 def bench_of(build: Build) -> Bench:

@@ -75,7 +75,8 @@ def verify(
     roundings: tuple[Rounding, ...] = ()
     if vectors is None:
         few = max(2, min(_STAND_INS, _STAND_IN_CYCLES // build.plan.cycles_per_frame))
-        codes = as_tuple(stand_in_frames(graph, frames or few))
+        count = frames or (_COMPONENT_FRAMES if level == "component" else few)
+        codes = as_tuple(stand_in_frames(graph, count))
     else:
         reference = load_vectors(vectors, graph)
         codes = tuple(i.quantize(x) for i, x in zip(graph.inputs, reference.x, strict=True))
@@ -121,6 +122,8 @@ def verify(
     subject = "Verilog" if level == "network" else "netlist"
     for result, how in ((free, "without stalls"), (stalled, "with stalls")):
         findings += _outputs(f"{subject} = graph, {how}", graph, result, want)
+    first = tuple(y[:1] for y in want)
+    findings += _outputs(f"{subject} = graph, a frame alone", graph, single, first)
     report = Report(
         level,
         count,
@@ -162,7 +165,7 @@ def _stand_ins(source: Input, number: int, count: int, single: bool) -> Int:
         *(() if single else (lowest, highest) if number % 2 else (highest, lowest)),
         *rng.integers(0, 2, (max(count // 4, 1), *tensor.shape)),
     ]
-    for frame, pattern in zip(frames, extremes[: max(1, count // 2)], strict=False):
+    for frame, pattern in zip(frames, extremes[: count // 2], strict=False):
         frame[:] = low + pattern * (high - low)
     return frames
 

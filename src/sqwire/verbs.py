@@ -176,8 +176,9 @@ def simulate(
     progress(f"simulate {count} frames in Verilator")
     with tempfile.TemporaryDirectory(prefix="sqwire.") as folder:
         result = run(
-            [build.design], build.inputs, build.outputs, frames, Path(folder), stalls=stalls
-        )
+            [build.design], build.inputs, build.outputs, frames, Path(folder), stalls=stalls,
+            latency_cycles=build.plan.latency_cycles,
+        )  # fmt: skip
     reals = [
         output.dequantize(y.reshape(count, *graph.tensors[output.node].shape))
         for output, y in zip(graph.outputs, result.check().ys, strict=True)

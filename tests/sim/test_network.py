@@ -5,6 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
+from sqwire.hw.axis import Port
+from sqwire.hw.beat import Beat
+from sqwire.hw.ranges import Range
+from sqwire.sim import network
 from sqwire.sim.network import Bench, Play, Result, Transfers, simulate
 from sqwire.sim.toolchain import SimulationError
 
@@ -87,6 +91,38 @@ def test_icarus_gives_the_same_integers_in_the_same_cycles(pair_bench, pair_veri
         assert ours.violations == ()
         for name, want in verilated.seen.items():
             assert np.array_equal(ours.seen[name], want)
+
+
+ENDLESS = """
+module sqwire_top(
+  input clk, input rst,
+  input [7:0] s_axis_tdata, input s_axis_tvalid, input s_axis_tlast, output s_axis_tready,
+  output [7:0] m_axis0_tdata, output m_axis0_tvalid, output m_axis0_tlast, input m_axis0_tready,
+  output [7:0] m_axis1_tdata, output m_axis1_tvalid, output m_axis1_tlast, input m_axis1_tready,
+  output error
+);
+  assign s_axis_tready = 1;
+  assign {m_axis0_tdata, m_axis0_tvalid, m_axis0_tlast} = 0;
+  assign {m_axis1_tdata, m_axis1_tvalid, m_axis1_tlast} = 3;
+  assign error = 0;
+endmodule
+"""
+
+
+def test_a_run_tells_how_far_it_is_and_is_ended_where_a_surplus_has_no_end(
+    tmp_path, library, monkeypatch
+):
+    (tmp_path / "endless.v").write_text(ENDLESS)
+    port = Port(Beat(Range.unsigned(8), 1), 4)
+    bench = Bench.build(
+        [tmp_path / "endless.v"], [port], [port, port], tmp_path / "bench",
+        cache=library, allow_warnings=["UNUSEDSIGNAL"],
+    )  # fmt: skip
+    monkeypatch.setattr(network, "_TELL_SECONDS", 0)
+    play = Play.frames(np.zeros((1000, 4, 1), int), bench.outputs)
+    with pytest.raises(SimulationError, match="must write to its log within 10 seconds") as caught:
+        bench.run([play], timeout_seconds=10)
+    assert "transfers to come" in caught.value.__notes__[0]
 
 
 def test_one_call_simulates_a_design(pair_bench, pair_network, pair_verilog, x, library):

@@ -14,6 +14,7 @@ from sqwire.compiler.build import Build
 from sqwire.hw.axis import Port
 from sqwire.hw.beat import Beat
 from sqwire.hw.ranges import Range
+from sqwire.sim import network
 from sqwire.sim.network import bench_of
 from sqwire.sim.play import Play, Recording, Result, Transfers
 from sqwire.sim.report import Report
@@ -171,6 +172,14 @@ def test_simulate_wants_an_array_for_each_input(build):
     x = np.zeros((2, 2, 5, 5))
     with pytest.raises(ValueError, match="there must be 2 arrays, not 1"):
         verbs.simulate(build, x)
+
+
+def test_simulate_waits_as_long_as_the_latency_says(build, monkeypatch):
+    given = {}
+    monkeypatch.setattr(network, "simulate", lambda *_, **more: given.update(more) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        verbs.simulate(build, np.zeros((2, 2, 5, 5)), np.zeros((2, 1, 5, 5)))
+    assert given["latency_cycles"] == build.plan.latency_cycles
 
 
 def test_what_is_wrong_with_one_output_names_it():

@@ -6,6 +6,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from sqwire.compiler.build import compile_model
+from sqwire.compiler.choose import Target
+from sqwire.compiler.folding import Fold
 from sqwire.sim import verify as module
 from sqwire.sim.network import simulate_build
 from sqwire.sim.report import Finding, Report
@@ -73,6 +76,7 @@ def test_right_build_passes_in_every_layer_and_in_its_cycles(small_build):
     report = verify(small_build, progress=said.append)
     assert report.passed, report.lines()
     assert report.as_planned, report.lines()
+    assert report.cycles_per_frame == small_build.plan.cycles_per_frame
     layers = [f.what.split('"')[1] for f in report.findings if f.what.startswith("layer")]
     assert layers == [node.name for node in small_build.graph.nodes]
     *others, cycles = report.findings
@@ -139,8 +143,23 @@ def test_vectors_of_another_network_fail(small_build, vectors):
     assert not report.roundings
 
 
-def test_cycles_that_are_not_as_planned_fail(small_build):
-    slower = replace(small_build.plan, latency_cycles=small_build.plan.latency_cycles + 1)
+def test_last_outputs_that_wait_for_the_next_frame_are_as_planned(qonnx_builder, tmp_path):
+    net = qonnx_builder(0, (2, 3, 20))
+    net.conv("conv1", 2, 2)
+    net.act("conv1", 2)
+    net.conv("conv2", 2, 2)
+    net.act("conv2", 2)
+    target = Target(folds={"conv1": Fold(2, 2)})
+    build = compile_model(net.model((2, 3, 20)), tmp_path / "build", target)
+    result = simulate_build(build, stand_in_frames(build.graph, 3))
+    assert result.latency_cycles > build.plan.latency_cycles
+    report = verify(build, frames=3)
+    assert report.passed and report.cycles_per_frame == build.plan.cycles_per_frame
+
+
+@pytest.mark.parametrize("what", ["latency_cycles", "cycles_per_frame"])
+def test_cycles_that_are_not_as_planned_fail(small_build, what):
+    slower = replace(small_build.plan, **{what: getattr(small_build.plan, what) + 1})
     report = verify(changed(small_build, plan=slower), frames=4)
     (failed,) = [finding for finding in report.findings if not finding.passed]
     assert failed.what == "cycles of the Verilog = plan"
