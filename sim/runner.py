@@ -109,8 +109,8 @@ def build(
 ) -> Simulation:
     """Compile Verilog files for simulation in ``folder``, which is emptied first.
 
-    A folder that holds the same build already is used as it is. One that writes nothing to its log
-    for ``timeout_seconds`` is ended.
+    A folder that holds the same build already is used as it is. A compiler that writes nothing to
+    its log for ``timeout_seconds`` is ended.
 
     Parameters
     ----------

@@ -144,8 +144,8 @@ def slots_needed(spec, arrivals) -> int:
     # As in `starts`, but nothing waits for room.
     last = (arrivals - np.arange(beats)).max(axis=1) + beats - 1
     ended = not_before(last, beats * np.arange(len(last)))
-    apart = max(spec.run_cycles, spec.apart_cycles)
-    started = not_before(ended[needs - 1] + 1, apart * np.arange(len(needs)))
+    between = max(spec.run_cycles, spec.apart_cycles)
+    started = not_before(ended[needs - 1] + 1, between * np.arange(len(needs)))
     freed = started + spec.run_cycles + spec.fetch_cycles + 1
     first = arrivals[:, 0]
     # Position q is written when those positions have ended that were freed before its first beat.
