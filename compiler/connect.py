@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.pool import Pool
+from sqwire.hw.folded.slots import enough_slots
 from sqwire.hw.folded.timing import slots_needed
 from sqwire.hw.network import taken_before
 
@@ -105,7 +106,7 @@ def _short_of(built: Builder, flow: Flow) -> dict[str, int]:
                 continue
             needed = slots_needed(stage.spec, flow.early[source])
             if needed > stage.spec.slots:
-                short[stage.name.removesuffix(suffix)] = 1 << (needed - 1).bit_length()
+                short[stage.name.removesuffix(suffix)] = enough_slots(stage.spec, needed)
         if short:
             return short
     return {}

@@ -21,8 +21,9 @@ from .memory import LUTS_A_BLOCK
 from .program import Program
 from .raster import Raster
 from .rhythm import interval_cycles
+from .slots import set_slots
 from .split import Split
-from .timing import departures, latest, set_slots, timeline
+from .timing import departures, latest, timeline
 
 __all__ = ["Folded"]
 
@@ -49,8 +50,8 @@ class Folded(Memories):
     less than the range of codes and the weights allow: then accumulators are narrower and f is
     simpler.
     ``multiplier`` is ``"lut"``, ``"dsp"`` or ``"digit"``. ``slots`` is how many positions the
-    line buffer holds, a power of two; 0: as many as are needed to start one position while
-    the next one is written.
+    line buffer holds, a power of two or 5, 6 or 7 eighths of one; 0: as many as are needed to start
+    one position while the next one is written.
 
     Timing: a position takes ``position_cycles`` = max(program, input beats, output beats) where
     nothing holds it up: it starts as soon as the last position under its kernel is there, while

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .memory import pipe, ram
 from .rom import pack, rom
+from .slots import around, bank_address
 from .walk import Walk
 
 __all__ = ["LineBuffer"]
@@ -87,9 +88,9 @@ class LineBuffer(wiring.Component):
             out = Signal(name=f"outside_{number}", reset_less=True)
             read = Signal(range(spec.slots), name=f"slot_{number}")
             offset, padded = self._tap(m, tap, number)
-            m.d.comb += read.eq(base + offset)
+            m.d.comb += read.eq(around(base + offset, spec.slots))
             m.d.sync += [
-                address.eq(Cat(place[: program.local_bits], read[: spec.slot_bits])),
+                address.eq(bank_address(spec, read, place)),
                 out.eq(padded | blank),
             ]
             addresses.append(address)
@@ -101,7 +102,7 @@ class LineBuffer(wiring.Component):
             own, bank = (0 if program.dense else number), number % layout.ring
             word = ram(
                 m, spec.bank_store, f"bank_{number}",
-                write=Cat(local[: program.local_bits], slot[: spec.slot_bits]),
+                write=bank_address(spec, slot, local),
                 data=data[bank], enable=write[bank], read=addresses[own],
             )  # fmt: skip
             if spec.range.lo < 0:
@@ -171,7 +172,7 @@ class LineBuffer(wiring.Component):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
         with m.If(self.written):
             m.d.sync += [
-                slot.eq(slot + 1),
+                slot.eq(around(slot + 1, slots)),
                 position.eq(Mux(self.whole, 0, position + 1)),
             ]
         shift = (layout.ring // layout.lanes_in).bit_length() - 1

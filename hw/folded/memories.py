@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from .memory import FABRICS, Fabric, Store
+from .slots import bank_words
 
 __all__ = ["Memories"]
 
@@ -52,7 +53,7 @@ class Memories:
 
     @property
     def bank_store(self) -> Store:
-        depth = self.slots << self.program.local_bits
+        depth = bank_words(self.slots, self.program.layout.locals)
         layout = self.program.layout
         # All rings of a dense program read the same.
         copies = layout.ring if self.program.dense else layout.lanes

@@ -16,7 +16,8 @@ from .memory import Store, pipe, tail
 from .program import Program
 from .raster import Raster
 from .rhythm import interval_cycles
-from .timing import apart, arrived_by, set_slots, starts
+from .slots import bank_words, set_slots
+from .timing import apart, arrived_by, starts
 from .walk import Walk
 
 __all__ = ["Pool"]
@@ -185,7 +186,7 @@ class Pool:
 
     @property
     def bank_store(self) -> Store:
-        depth = self.slots << self.program.local_bits
+        depth = bank_words(self.slots, self.program.layout.locals)
         return Store("banks", depth, self.range.bits, False, self.lanes)
 
     @property

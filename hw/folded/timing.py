@@ -3,7 +3,6 @@
 import numpy as np
 
 from ..pace import not_before
-from .rhythm import interval_cycles
 
 __all__ = [
     "apart",
@@ -11,50 +10,12 @@ __all__ = [
     "departures",
     "latest",
     "needed_by",
-    "set_slots",
     "slots_needed",
     "starts",
     "timeline",
 ]
 
 _NEVER = 1 << 60
-# From a beat that completes a position to the room that comes when a position has used it.
-_ROUND_CYCLES = 6
-_GAIN = 1.01
-
-
-def set_slots(spec, name) -> None:
-    """Give ``spec`` as many slots as it needs, unless it has some; refuse too few.
-
-    At least as many as one position needs and the next one's beats. Where outputs do not follow
-    each other evenly (strides, no padding), twice as many as long as frames gain a percent by it:
-    input goes on while no output can be started.
-
-    Raises
-    ------
-    ValueError
-        If ``slots`` is no power of two or less than one position needs.
-    """
-    raster, beats, cycles = spec.raster, spec.beats_position, spec.position_cycles
-    if spec.slots:
-        if spec.slots & (spec.slots - 1) or spec.slots < raster.reach:
-            raise ValueError(
-                f"{name}: slots must be a power of two of at least {raster.reach}, not {spec.slots}"
-            )
-        return
-    more = -(-(beats + _ROUND_CYCLES) // max(cycles, beats))
-    slots = 1 << (raster.reach + more - 1).bit_length()
-    object.__setattr__(spec, "slots", slots)
-    if len(set(raster.steps)) == 1:
-        return
-    best, ideal = interval_cycles(spec), max(raster.inputs * beats, raster.outputs * cycles)
-    while best > ideal * _GAIN and slots < 2 * raster.inputs:
-        object.__setattr__(spec, "slots", 2 * slots)
-        interval = interval_cycles(spec)
-        if best < interval * _GAIN:
-            object.__setattr__(spec, "slots", slots)
-            return
-        slots, best = 2 * slots, interval
 
 
 def timeline(spec, arrivals) -> tuple[list[int], list[int], list[int]]:

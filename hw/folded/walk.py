@@ -6,12 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from .memory import pipe
 from .raster import Raster
+from .slots import around
 
 __all__ = ["Walk"]
 
 
 class Walk(wiring.Component):
-    """Positions of ``raster`` over a line buffer of ``slots`` positions (a power of two).
+    """Positions of ``raster`` over a line buffer of ``slots`` positions.
 
     From start to start it takes ``pace`` cycles at least.
 
@@ -57,9 +58,11 @@ class Walk(wiring.Component):
         column, last_column, next_column = _counter(raster.out_width, "column")
         most = max(raster.steps)
         step = Signal(range(most + 1))
-        m.d.comb += step.eq(
-            Mux(last_column, Mux(last_row, raster.steps[2], raster.steps[1]), raster.steps[0])
-        )
+
+        def chosen(steps):
+            return Mux(last_column, Mux(last_row, steps[2], steps[1]), steps[0])
+
+        m.d.comb += step.eq(chosen(raster.steps))
 
         # Where the next position begins. Counters tell by their sign what is asked of them: how
         # many positions are written beyond what the next one needs; how many places are wanting
@@ -89,7 +92,7 @@ class Walk(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 self.slot.eq(following),
-                following.eq(following + step),
+                following.eq(around(following + chosen([s % slots for s in raster.steps]), slots)),
                 taken.eq(step),
                 run_row.eq(row),
                 run_column.eq(column),

@@ -51,6 +51,19 @@ def test_netlist_has_the_memories_and_multipliers_that_are_said(multiplier, mult
     assert counts.get("MULT18X18D", 0) == multipliers
 
 
+@pytest.mark.parametrize(
+    ("channels", "slots", "words"), [(64, 640, 16 * 640), (40, 1024, 10 << 10)]
+)
+def test_netlist_of_a_long_line_buffer_has_no_more_memory_than_it_needs(
+    channels, slots, words, tmp_path
+):
+    weight = np.random.default_rng(0).integers(-7, 8, (8, 3, 3, channels))
+    program = schedule(weight, 4, 4)
+    spec = Folded(8, 258, Range.unsigned(4), weight, program, padding=(1,) * 4, slots=slots)
+    assert spec.bank_store.depth == words and spec.bank_store.blocks == 4 * 3
+    assert cells(spec.create(), tmp_path)["DP16KD"] == sum(store.blocks for store in spec.stores)
+
+
 def test_netlist_of_roms_has_the_block_rams_that_are_said_and_luts_beside_them(tmp_path):
     shapes = [(75, 51), (192, 37), (122, 40), (1448, 13), (1448, 56), (2100, 44), (700, 13)]
     stores = [Store(f"words_{k}", *shape, True) for k, shape in enumerate(shapes)]

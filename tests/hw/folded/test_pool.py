@@ -61,7 +61,7 @@ def test_pool_by_two_keeps_up_with_its_input():
         ({"lanes": 3}, "power of two"),
         ({"channels": 0}, "channels must be at least 1"),
         ({"padding": (2, 0, 0, 0)}, "padding of the height"),
-        ({"slots": 4}, "slots must be a power of two of at least 6"),
+        ({"slots": 4}, "slots must be at least 6, and a power of two"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change, message):

@@ -51,7 +51,7 @@ def layers(draw):
         raster = Raster(height, width, kernel, stride, padding)
     except ValueError:
         raster = Raster(height, width, kernel, stride)
-    slots = 1 << (raster.reach + draw(st.integers(0, 40))).bit_length()
+    slots = raster.reach + draw(st.integers(0, 80))
     # Where no results wait for room, the next start waits for those before.
     buffers, channel_beats = draw(st.integers(0, 2)), draw(st.integers(1, 6))
     apart = draw(st.integers(0 if buffers else channel_beats, 12))

@@ -1,0 +1,112 @@
+"""Slots of a line buffer: how many positions it holds, and how one goes around in it."""
+
+from dataclasses import replace
+
+from amaranth.hdl import Array, Cat
+
+from .rhythm import interval_cycles
+
+__all__ = ["around", "bank_address", "bank_words", "enough_slots", "set_slots"]
+
+# From a beat that completes a position to the room that comes when a position has used it.
+_ROUND_CYCLES = 6
+_GAIN = 1.01
+# Numbers of slots are so many eighths of a power of two: then four bits say who has gone around.
+_EIGHTHS = (8, 7, 6, 5)
+
+
+def set_slots(spec, name) -> None:
+    """Give ``spec`` as many slots as it needs, unless it has some; refuse too few.
+
+    At least as many as one position needs and the next one's beats. Where outputs do not follow
+    each other evenly (strides, no padding), as many more as frames gain a percent by: input goes
+    on while no output can be started.
+
+    Raises
+    ------
+    ValueError
+        If ``slots`` is no power of two, nor 5, 6 or 7 eighths of one, or less than one position
+        needs.
+    """
+    raster, beats, cycles = spec.raster, spec.beats_position, spec.position_cycles
+    if spec.slots:
+        if spec.slots < raster.reach or spec.slots not in _choices(spec.slots):
+            raise ValueError(
+                f"{name}: slots must be at least {raster.reach}, and a power of two or 5, 6 or 7 "
+                f"eighths of one, not {spec.slots}"
+            )
+        return
+
+    def interval(slots):
+        object.__setattr__(spec, "slots", slots)
+        return interval_cycles(spec)
+
+    least = raster.reach - (-(beats + _ROUND_CYCLES) // max(cycles, beats))
+    slots = _power(least)
+    if len(set(raster.steps)) == 1:
+        object.__setattr__(spec, "slots", enough_slots(spec, least))
+        return
+    best, ideal = interval(slots), max(raster.inputs * beats, raster.outputs * cycles)
+    while best > ideal * _GAIN and slots < 2 * raster.inputs:
+        less = interval(2 * slots)
+        if best < less * _GAIN:
+            break
+        slots, best, least = 2 * slots, less, slots + 1
+    blocks = _blocks(spec, slots)
+    for fewer in reversed(_choices(least)):
+        if _blocks(spec, fewer) < blocks and interval(fewer) <= best:
+            return
+    object.__setattr__(spec, "slots", slots)
+
+
+def enough_slots(spec, least: int) -> int:
+    """``least`` slots or more, in as few block RAMs as these take: a power of two if none less."""
+    return min(_choices(least), key=lambda slots: _blocks(spec, slots))
+
+
+def around(total, slots: int):
+    """``total`` modulo ``slots``; it must be less than twice as large. A table of four bits."""
+    low = (slots & -slots).bit_length() - 1
+    turn = slots >> low
+    if turn == 1:
+        return total[:low]
+    return Cat(total[:low], Array(k % turn for k in range(2 * turn))[total[low:]])
+
+
+def bank_words(slots: int, channels: int) -> int:
+    """Words of a bank that holds so many channels of a position."""
+    if _power(slots) == slots or _power(channels) == channels:
+        return slots * channels
+    return slots * _power(channels)
+
+
+def bank_address(spec, slot, local):
+    """Where a bank has channel ``local`` of the position at ``slot``.
+
+    Of the two numbers one that is below a power of two makes the low bits, so that nothing is left
+    free; where neither is, channels are taken for one.
+    """
+    slot, local = slot[: spec.slot_bits], local[: spec.program.local_bits]
+    channels = spec.program.layout.locals
+    if _power(spec.slots) == spec.slots and _power(channels) != channels:
+        return Cat(slot, local)
+    return Cat(local, slot)
+
+
+def _power(least):
+    return 1 << (least - 1).bit_length()
+
+
+def _choices(least):
+    """Numbers of slots from ``least`` to the next power of two, the largest first."""
+    most = _power(least)
+    return [
+        eighths * most // 8
+        for eighths in _EIGHTHS
+        if eighths * most % 8 == 0 and eighths * most >= 8 * least
+    ]
+
+
+def _blocks(spec, slots):
+    depth = bank_words(slots, spec.program.layout.locals)
+    return replace(spec.bank_store, depth=depth).blocks
