@@ -1,6 +1,6 @@
 """The cycles from frame to frame are those of whole frames, though fewer rows are counted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,6 +32,10 @@ class Layer:
     @property
     def program(self):
         return SimpleNamespace(cycles=self.cycles)
+
+    @property
+    def run_cycles(self):
+        return self.cycles
 
     @property
     def beats_in(self):
@@ -90,3 +94,20 @@ def test_each_thing_is_needed_by_the_first_that_waits_for_it(data):
     for place in reversed(range(len(wanted) - 1)):
         wanted[place] = min(wanted[place], wanted[place + 1] - least)
     assert np.array_equal(timing.needed_by(needs, by, count, least), wanted)
+
+
+@settings(max_examples=200, deadline=None)
+@given(layers(), st.integers(1, 30), st.integers(0, 1 << 30))
+def test_with_the_slots_that_are_needed_no_beat_waits(layer, longest, seed):
+    gaps = np.random.default_rng(seed).integers(1, longest + 1, 2 * layer.beats_in)
+    arrivals = np.cumsum(gaps)
+    needed = max(timing.slots_needed(layer, arrivals), layer.raster.reach)
+
+    def ended(slots):
+        own = replace(layer, slots=slots)
+        return timing.starts(own, arrivals, own.cycles, pace=own.apart_cycles)[0]
+
+    free = ended(1 << 30)
+    assert ended(needed) == free
+    if layer.beats_position == 1 and layer.raster.stride == (1, 1) and needed > layer.raster.reach:
+        assert ended(needed - 1) != free
