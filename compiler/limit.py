@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from sqwire.hw.dot import Dot
@@ -29,10 +28,8 @@ def limits(spec: Any) -> tuple[int, str]:
     if isinstance(spec, Pace):
         return cycles_of(spec), "pace"
     if isinstance(spec, Folded | Pool):
-        if spec.pace_cycles and isinstance(spec, Folded):
+        if spec.pace_cycles:
             spec = spec.timed(spec.slots, 0)
-        elif spec.pace_cycles:
-            spec = replace(spec, pace_cycles=0)
         work = {"inputs": spec.beats_in, "outputs": spec.beats_out}
         work["products"] = spec.raster.outputs * spec.run_cycles
         cycles, most = spec.interval_cycles, max(work, key=lambda name: work[name])

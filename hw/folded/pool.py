@@ -1,6 +1,6 @@
 """Max pooling of channels that follow each other: the largest code under a kernel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -79,6 +79,10 @@ class Pool:
             layout, self.kernel[1], tuple(range(self.kernel[0] * self.kernel[1])), nothing[:, :1],
             nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), dense=True,
         )  # fmt: skip
+
+    def timed(self, slots: int, pace_cycles: int) -> "Pool":
+        """The same with other ``slots`` and ``pace_cycles``."""
+        return replace(self, slots=slots, pace_cycles=pace_cycles)
 
     @property
     def pad_code(self) -> int:
