@@ -64,7 +64,8 @@ class Folded(Memories):
     ------
     ValueError
         If sizes make no sense (see :class:`sqwire.hw.folded.raster.Raster`), the program does not
-        compute the weights, ``slots`` are too few, or there is not one function and bias a channel.
+        compute the weights, ``slots`` are too few or no such number, or there is not one function
+        and bias a channel.
     """
 
     height: int

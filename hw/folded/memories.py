@@ -53,7 +53,7 @@ class Memories:
 
     @property
     def bank_store(self) -> Store:
-        depth = bank_words(self.slots, self.program.layout.locals)
+        depth = bank_words(self, self.slots)
         layout = self.program.layout
         # All rings of a dense program read the same.
         copies = layout.ring if self.program.dense else layout.lanes

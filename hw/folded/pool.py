@@ -40,7 +40,7 @@ class Pool:
     ------
     ValueError
         If sizes make no sense (see :class:`sqwire.hw.folded.raster.Raster`), ``slots`` are too
-        few, or ``lanes`` is no power of two that divides the channels.
+        few or no such number, or ``lanes`` is no power of two that divides the channels.
     """
 
     height: int
@@ -190,7 +190,7 @@ class Pool:
 
     @property
     def bank_store(self) -> Store:
-        depth = bank_words(self.slots, self.program.layout.locals)
+        depth = bank_words(self, self.slots)
         return Store("banks", depth, self.range.bits, False, self.lanes)
 
     @property

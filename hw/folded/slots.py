@@ -11,8 +11,10 @@ __all__ = ["around", "bank_address", "bank_words", "enough_slots", "set_slots"]
 # From a beat that completes a position to the room that comes when a position has used it.
 _ROUND_CYCLES = 6
 _GAIN = 1.01
-# Numbers of slots are so many eighths of a power of two: then four bits say who has gone around.
+# Numbers of slots are so many eighths of a power of two: then four bits say who has gone around,
+# which takes so many LUTs in all, and for each address.
 _EIGHTHS = (8, 7, 6, 5)
+_AROUND_LUTS, _ADDRESS_LUTS = 50, 3
 
 
 def set_slots(spec, name) -> None:
@@ -52,16 +54,16 @@ def set_slots(spec, name) -> None:
         if best < less * _GAIN:
             break
         slots, best, least = 2 * slots, less, slots + 1
-    blocks = _blocks(spec, slots)
+    price = _price(spec, slots)
     for fewer in reversed(_choices(least)):
-        if _blocks(spec, fewer) < blocks and interval(fewer) <= best:
+        if _price(spec, fewer) < price and interval(fewer) <= best:
             return
     object.__setattr__(spec, "slots", slots)
 
 
 def enough_slots(spec, least: int) -> int:
-    """``least`` slots or more, in as few block RAMs as these take: a power of two if none less."""
-    return min(_choices(least), key=lambda slots: _blocks(spec, slots))
+    """``least`` slots or more, where these are cheapest; of equal ones a power of two."""
+    return min(_choices(least), key=lambda slots: _price(spec, slots))
 
 
 def around(total, slots: int):
@@ -73,24 +75,26 @@ def around(total, slots: int):
     return Cat(total[:low], Array(k % turn for k in range(2 * turn))[total[low:]])
 
 
-def bank_words(slots: int, channels: int) -> int:
-    """Words of a bank that holds so many channels of a position."""
-    if _power(slots) == slots or _power(channels) == channels:
-        return slots * channels
-    return slots * _power(channels)
+def bank_words(spec, slots: int) -> int:
+    """Words of a bank of so many slots."""
+    program = spec.program
+    channels = program.layout.locals if _slot_first(spec, slots) else 1 << program.local_bits
+    return slots * channels
 
 
 def bank_address(spec, slot, local):
-    """Where a bank has channel ``local`` of the position at ``slot``.
-
-    Of the two numbers one that is below a power of two makes the low bits, so that nothing is left
-    free; where neither is, channels are taken for one.
-    """
+    """Where a bank has channel ``local`` of the position at ``slot``."""
     slot, local = slot[: spec.slot_bits], local[: spec.program.local_bits]
+    return Cat(slot, local) if _slot_first(spec, spec.slots) else Cat(local, slot)
+
+
+def _slot_first(spec, slots):
+    """Whether the slot makes the low bits of an address, which wastes nothing if it has them all.
+
+    Lanes of a split program that idle may ask for channels that there are not.
+    """
     channels = spec.program.layout.locals
-    if _power(spec.slots) == spec.slots and _power(channels) != channels:
-        return Cat(slot, local)
-    return Cat(local, slot)
+    return not spec.program.split and slots == _power(slots) and channels != _power(channels)
 
 
 def _power(least):
@@ -98,7 +102,7 @@ def _power(least):
 
 
 def _choices(least):
-    """Numbers of slots from ``least`` to the next power of two, the largest first."""
+    """Numbers of slots from ``least`` to the next power of two, which comes first."""
     most = _power(least)
     return [
         eighths * most // 8
@@ -107,6 +111,9 @@ def _choices(least):
     ]
 
 
-def _blocks(spec, slots):
-    depth = bank_words(slots, spec.program.layout.locals)
-    return replace(spec.bank_store, depth=depth).blocks
+def _price(spec, slots):
+    """What banks of so many slots take in LUTs, a block RAM for as many as it is worth."""
+    store = replace(spec.bank_store, depth=bank_words(spec, slots))
+    block = store.kind == "block"
+    price = store.fabric.worth * store.blocks if block else store.copies * store.sites
+    return price + (slots != _power(slots)) * (_AROUND_LUTS + _ADDRESS_LUTS * store.copies)

@@ -89,10 +89,11 @@ class Walk(wiring.Component):
             frames.eq(frames + self.whole - (self.start & last_row & last_column)),
         ]
         run_row, run_column = Signal.like(row), Signal.like(column)
+        moves = [steps % slots for steps in raster.steps]  # it may go around more than once
         with m.If(self.start):
             m.d.sync += [
                 self.slot.eq(following),
-                following.eq(around(following + chosen([s % slots for s in raster.steps]), slots)),
+                following.eq(around(following + chosen(moves), slots)),
                 taken.eq(step),
                 run_row.eq(row),
                 run_column.eq(column),

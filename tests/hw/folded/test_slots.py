@@ -68,6 +68,12 @@ def test_a_power_of_two_where_nothing_is_saved():
     assert layer((3, 3), (8, 9), padding=(1, 1, 1, 1)).slots == 32
 
 
+def test_a_power_of_two_where_lut_rams_would_take_as_much_as_is_saved():
+    w = np.random.default_rng(0).integers(-3, 4, (8, 3, 3, 64))
+    spec = Folded(16, 16, Range.unsigned(4), w, schedule(w, 8, 8), padding=(1, 1, 1, 1))
+    assert spec.slots == 64 and spec.bank_store.kind == "block"
+
+
 def test_fewer_slots_cost_a_strided_layer_no_time():
     spec = wide(2, 380)
     most = 1 << (spec.slots - 1).bit_length()
@@ -79,6 +85,16 @@ def test_fewer_slots_cost_a_strided_layer_no_time():
 @pytest.mark.parametrize("by_input", [False, True])
 def test_banks_of_any_number_of_channels(channels, slots, by_input):
     holds(layer((2, 2), (3, 3), channels, slots=slots, by_input=by_input))
+
+
+def test_idle_lanes_with_inputs_of_their_own_read_no_words_that_there_are_not():
+    rng = np.random.default_rng(0)
+    w = rng.integers(1, 4, (8, 1, 2, 68)) * (rng.random((8, 1, 2, 68)) < 0.3)
+    program = schedule(w, 4, 4, parts=4, by_input=True)
+    spec = Folded(2, 3, Range.unsigned(3), w, program, slots=4)
+    assert program.local.max() >= program.layout.locals
+    assert program.local.max() * spec.slots < spec.bank_store.depth
+    holds(spec)
 
 
 def test_a_bank_of_ten_channels_has_no_room_for_sixteen():
