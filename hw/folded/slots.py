@@ -32,7 +32,7 @@ def set_slots(spec, name) -> None:
     """
     raster, beats, cycles = spec.raster, spec.beats_position, spec.position_cycles
     if spec.slots:
-        if spec.slots < raster.reach or spec.slots not in _choices(spec.slots):
+        if spec.slots < raster.reach or spec.slots not in _eighths(spec.slots):
             raise ValueError(
                 f"{name}: slots must be at least {raster.reach}, and a power of two or 5, 6 or 7 "
                 f"eighths of one, not {spec.slots}"
@@ -55,7 +55,7 @@ def set_slots(spec, name) -> None:
             break
         slots, best, least = 2 * slots, less, slots + 1
     price = _price(spec, slots)
-    for fewer in reversed(_choices(least)):
+    for fewer in reversed(_choices(spec, least)):
         if _price(spec, fewer) < price and interval(fewer) <= best:
             return
     object.__setattr__(spec, "slots", slots)
@@ -63,7 +63,7 @@ def set_slots(spec, name) -> None:
 
 def enough_slots(spec, least: int) -> int:
     """``least`` slots or more, where these are cheapest; of equal ones a power of two."""
-    return min(_choices(least), key=lambda slots: _price(spec, slots))
+    return min(_choices(spec, least), key=lambda slots: _price(spec, slots))
 
 
 def around(total, slots: int):
@@ -101,7 +101,13 @@ def _power(least):
     return 1 << (least - 1).bit_length()
 
 
-def _choices(least):
+def _choices(spec, least):
+    """Numbers of slots worth a thought: of LUT RAMs a few less are not worth the table."""
+    most, *others = _eighths(least)
+    return [most, *others] if _banks(spec, most).kind == "block" else [most]
+
+
+def _eighths(least):
     """Numbers of slots from ``least`` to the next power of two, which comes first."""
     most = _power(least)
     return [
@@ -111,9 +117,13 @@ def _choices(least):
     ]
 
 
+def _banks(spec, slots):
+    return replace(spec.bank_store, depth=bank_words(spec, slots))
+
+
 def _price(spec, slots):
     """What banks of so many slots take in LUTs, a block RAM for as many as it is worth."""
-    store = replace(spec.bank_store, depth=bank_words(spec, slots))
+    store = _banks(spec, slots)
     block = store.kind == "block"
     price = store.fabric.worth * store.blocks if block else store.copies * store.sites
     return price + (slots != _power(slots)) * (_AROUND_LUTS + _ADDRESS_LUTS * store.copies)
