@@ -69,6 +69,11 @@ def pools() -> Iterator[Any]:
         side = ((kernel - 1) // 2,) * 4
         yield Pool(size, size, channels, Range(0, 2**bits - 1), (kernel, kernel), (stride, stride),
                    side, lanes=lanes, pace_cycles=pace)  # fmt: skip
+    for width, channels, lanes, slots in (
+        (258, 64, 4, 640), (258, 32, 1, 768), (130, 64, 2, 320), (620, 16, 1, 1536),
+    ):  # fmt: skip
+        yield Pool(20, width, channels, Range(0, 15), (3, 3), (2, 2), (1,) * 4, lanes=lanes,
+                   slots=slots)  # fmt: skip
     for channels, taps, bits in (
         (4, 4, 4), (16, 9, 4), (8, 4, 8), (2, 9, 8), (32, 4, 2), (24, 4, 4), (4, 9, 2), (6, 9, 6),
         (12, 4, 3),

@@ -106,6 +106,25 @@ def grid() -> Iterator[Any]:
         yield Consistency(94, width, Range(0, most), Range(0, most), parts, parts)
     for channels, bits in ((8, 4), (32, 6)):
         yield Add(((Range(0, 2**bits - 1),) * channels,) * 2, (1, 1))
+    yield from buffers(rng)
+
+
+def buffers(rng: np.random.Generator) -> Iterator[Folded]:
+    """Engines whose line buffers hold no power of two of positions."""
+    for lanes, outputs, channels, width, slots, by_input in (
+        (1, 16, 32, 258, 640, False), (4, 32, 64, 258, 640, False), (8, 32, 64, 258, 768, False),
+        (16, 64, 64, 258, 640, False), (2, 32, 16, 620, 1536, False), (4, 32, 32, 311, 896, False),
+        (8, 64, 128, 66, 160, False), (16, 64, 128, 66, 192, False), (2, 32, 64, 258, 640, True),
+        (4, 64, 64, 258, 768, True), (8, 64, 128, 66, 160, True), (4, 48, 96, 130, 320, True),
+    ):  # fmt: skip
+        weight = weights(rng, (outputs, 3, 3, channels), 4, 0.95)
+        parts = {"parts": lanes, "by_input": True} if by_input else {}
+        program = schedule(weight, lanes, min(lanes, 8), **parts)
+        raw = Folded(
+            12, width, Range(0, 15), weight, program, padding=(1,) * 4, multiplier="dsp",
+            slots=slots,
+        )  # fmt: skip
+        yield replace(raw, steps=steps(rng, raw.sum_ranges))
 
 
 def split(weight: Any, lanes: int, size: int, kind: str, rng: np.random.Generator) -> Folded:

@@ -28,6 +28,7 @@ from sqwire.hw.folded.reduce import Reduce
 from sqwire.hw.folded.upsample import Upsample
 
 from .features import small_features
+from .sites import around
 
 __all__ = ["MODEL", "Cost", "cost", "features", "stores_of"]
 
@@ -107,8 +108,9 @@ def _folded(spec: Folded) -> dict[str, float]:
             "split.place_bits": lanes * (spec.program.place_bits or 0),
             "split.lut_memory": lut_memory(spec.stores),
             "split.out_bits": spec.acc_bits,
+            **{f"split.{name}": value for name, value in around(spec.slots, lanes).items()},
         }
-    banks = spec.bank_store.copies
+    banks, addresses = spec.bank_store.copies, 1 if spec.program.dense else lanes
     return {
         "folded.one": 1,
         f"folded.{kind}": lanes,
@@ -116,10 +118,11 @@ def _folded(spec: Folded) -> dict[str, float]:
         "folded.rotate_bits": banks * code * spec.program.rotation_bits,
         "folded.acc_bits": lanes * spec.acc_bits,
         "folded.dense": spec.program.dense,
-        "folded.address_bits": (1 if spec.program.dense else lanes) * spec.address_bits,
+        "folded.address_bits": addresses * spec.address_bits,
         "folded.collect_bits": lanes * spec.acc_bits * spec.buffers,
         "folded.lut_memory": lut_memory(spec.stores),
         "folded.out_bits": layout.lanes_out * spec.acc_bits,
+        **{f"folded.{name}": value for name, value in around(spec.slots, addresses).items()},
     }
 
 
