@@ -25,10 +25,10 @@ from sqwire.hw.folded.engine import Folded
 from sqwire.hw.folded.functions import Functions
 from sqwire.hw.folded.memory import FABRICS, Fabric, Store, lut_memory
 from sqwire.hw.folded.reduce import Reduce
+from sqwire.hw.folded.slots import power_of_two
 from sqwire.hw.folded.upsample import Upsample
 
 from .features import small_features
-from .sites import around
 
 __all__ = ["MODEL", "Cost", "cost", "features", "stores_of"]
 
@@ -98,6 +98,7 @@ def features(spec: Any) -> dict[str, float]:
 def _folded(spec: Folded) -> dict[str, float]:
     layout, kind = spec.program.layout, spec.multiplier
     lanes, code = layout.lanes, spec.range.bits
+    around = not power_of_two(spec.slots)
     if spec.program.split:
         return {
             "split.one": 1,
@@ -108,7 +109,8 @@ def _folded(spec: Folded) -> dict[str, float]:
             "split.place_bits": lanes * (spec.program.place_bits or 0),
             "split.lut_memory": lut_memory(spec.stores),
             "split.out_bits": spec.acc_bits,
-            **{f"split.{name}": value for name, value in around(spec.slots, lanes).items()},
+            "split.around": around,
+            "split.around_addresses": around * lanes,
         }
     banks, addresses = spec.bank_store.copies, 1 if spec.program.dense else lanes
     return {
@@ -122,7 +124,8 @@ def _folded(spec: Folded) -> dict[str, float]:
         "folded.collect_bits": lanes * spec.acc_bits * spec.buffers,
         "folded.lut_memory": lut_memory(spec.stores),
         "folded.out_bits": layout.lanes_out * spec.acc_bits,
-        **{f"folded.{name}": value for name, value in around(spec.slots, addresses).items()},
+        "folded.around": around,
+        "folded.around_addresses": around * addresses,
     }
 
 

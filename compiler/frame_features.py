@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from sqwire.hw.crop import Crop
 from sqwire.hw.folded.pool import Pool
+from sqwire.hw.folded.slots import power_of_two
 from sqwire.hw.pad import Pad
 from sqwire.hw.ranges import Range
 from sqwire.hw.resize import Resize
 from sqwire.hw.sumpool import SumPool
 from sqwire.hw.window import Window
 
-from .sites import Delay, around, bits_of, compared_bits, sums, table_luts
+from .sites import Delay, bits_of, compared_bits, sums, table_luts
 
 __all__ = ["crop", "pad", "pool", "resize", "sum_pool", "window"]
 
@@ -154,7 +155,7 @@ def pool(spec: Pool) -> dict[str, float]:
         "counter_bits": sum(counters),
         "table_luts": slot * table_luts(taps) + (spec.places - 1) * (flags > 0),
         "lane_bits": lanes,
-        "around": around(slots=spec.slots, addresses=1)["around"],
+        "around": not power_of_two(spec.slots),
         "registers": 2 * rows
         + 2 * columns
         + position

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from sqwire.hw.delay import MEMORY_FROM, delay_stores
 from sqwire.hw.folded.memory import Store, lut_memory
 
-__all__ = ["Delay", "around", "bits_of", "compared_bits", "last_zeros", "sums", "table_luts"]
+__all__ = ["Delay", "bits_of", "compared_bits", "last_zeros", "sums", "table_luts"]
 
 # Yosys makes carry cells of wider sums, gates of these.
 _GATES = 4
-
-
-def around(slots: int, addresses: int) -> dict[str, float]:
-    """That a line buffer of no power of two is gone around in, and by how many addresses."""
-    odd = slots & (slots - 1) != 0
-    return {"around": odd, "around_addresses": odd * addresses}
 
 
 def bits_of(size: int) -> int:

@@ -6,7 +6,14 @@ from amaranth.hdl import Array, Cat
 
 from .rhythm import interval_cycles
 
-__all__ = ["around", "bank_address", "bank_words", "enough_slots", "set_slots"]
+__all__ = [
+    "around",
+    "bank_address",
+    "bank_words",
+    "enough_slots",
+    "power_of_two",
+    "set_slots",
+]
 
 # From a beat that completes a position to the room that comes when a position has used it.
 _ROUND_CYCLES = 6
@@ -94,7 +101,12 @@ def _slot_first(spec, slots):
     Lanes of a split program that idle may ask for channels that there are not.
     """
     channels = spec.program.layout.locals
-    return not spec.program.split and slots == _power(slots) and channels != _power(channels)
+    return not spec.program.split and power_of_two(slots) and not power_of_two(channels)
+
+
+def power_of_two(count: int) -> bool:
+    """Whether one goes around in so many slots by leaving out a carry; else it takes a table."""
+    return count & (count - 1) == 0
 
 
 def _power(least):
@@ -103,8 +115,8 @@ def _power(least):
 
 def _choices(spec, least):
     """Numbers of slots worth a thought: of LUT RAMs a few less are not worth the table."""
-    most, *others = _eighths(least)
-    return [most, *others] if _banks(spec, most).kind == "block" else [most]
+    found = _eighths(least)
+    return found if _banks(spec, found[0]).kind == "block" else found[:1]
 
 
 def _eighths(least):
@@ -126,4 +138,4 @@ def _price(spec, slots):
     store = _banks(spec, slots)
     block = store.kind == "block"
     price = store.fabric.worth * store.blocks if block else store.copies * store.sites
-    return price + (slots != _power(slots)) * (_AROUND_LUTS + _ADDRESS_LUTS * store.copies)
+    return price + (not power_of_two(slots)) * (_AROUND_LUTS + _ADDRESS_LUTS * store.copies)
